@@ -1,0 +1,132 @@
+"""The record of a job: its fields, its states, and which state may follow which. No I/O.
+
+Field names that users of the original service know (``input_file_name``, ``s3_key_result_file``, ...) are kept.
+Times are POSIX seconds (UTC) as integers; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+JOB_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+
+
+def new_job_id() -> str:
+    """A fresh job id: a random UUID in its usual text form, also the id of the job's DAG run."""
+    return str(uuid.uuid4())
+
+
+class JobStatus(StrEnum):
+    """Where the work of a job stands."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class StorageState(StrEnum):
+    """Where the result of a COMPLETED job lies."""
+
+    HOT = "HOT"
+    ARCHIVING = "ARCHIVING"
+    ARCHIVED = "ARCHIVED"
+    THAWING = "THAWING"
+    DELETING = "DELETING"
+
+
+#: Which status may follow which. RUNNING follows itself when a new attempt takes the job over.
+TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset({JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}),
+    JobStatus.COMPLETED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+
+class Output(StrEnum):
+    """The files a job leaves: the words used in URLs, in the record and on the command line."""
+
+    VCF = "vcf"
+    INDEX = "index"
+    LOG = "log"
+    SUMMARY = "summary"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """One version of one S3 object: what the record remembers of an output or of the input."""
+
+    bucket: str
+    key: str
+    version_id: str
+    sha256: str
+    """Hex SHA-256 of the bytes; empty where the browser uploaded them and nobody has read them yet."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running job is: ``done`` of ``total`` variants (``total`` 0 while unknown) in the named stage."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job, as the record holds it."""
+
+    job_id: str
+    user_id: str
+    """The Globus ``sub`` of its owner."""
+    input_file_name: str
+    """The name the person gave the file: shown, never part of a path or key."""
+    reference: str
+    submit_time: int
+    job_status: JobStatus
+    input: StoredObject
+    outputs: Mapping[Output, StoredObject] = field(default_factory=dict)
+    complete_time: int | None = None
+    """When it ended, in whatever way."""
+    start_time: int | None = None
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    """The head of ``summary.json``: records, variants, by impact."""
+    notes: tuple[str, ...] = ()
+    """What the check accepted with a remark; "phase unknown" is among them where it holds."""
+    error: str | None = None
+    """A sentence for the person."""
+    error_kind: str | None = None
+    """``GasError.kind`` of what ended a FAILED job."""
+    progress: Progress | None = None
+    attempt: str | None = None
+    """The token of the attempt that owns a RUNNING job."""
+    storage_state: StorageState | None = None
+    due_since: int | None = None
+    """Since when a free person's result waits for its archival delay."""
+    notified: bool = False
+    """Whether the topics have been told how it ended."""
+
+    @property
+    def result_file_name(self) -> str:
+        """What the annotated VCF is called when a person downloads it: ``NAME.annot.vcf.gz``."""
+        return f"{self.stem}.annot.vcf.gz"
+
+    @property
+    def stem(self) -> str:
+        """The input's name without its VCF or BCF ending."""
+        return re.sub(r"(?i)\.(vcf|bcf)(\.b?gz)?$", "", self.input_file_name) or "variants"

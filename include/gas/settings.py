@@ -1,0 +1,110 @@
+"""Every setting of GAS, read from the environment once, in one frozen object.
+
+A bad value fails at start and names its variable. Secrets are ``SecretStr`` and never print themselves.
+boto3 reads ``AWS_*`` and globus-sdk reads ``GLOBUS_SDK_*`` by themselves; neither is repeated here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gas.errors import SettingsError
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class Settings(BaseSettings):
+    """Read with :meth:`from_environment`; the field ``x_y`` comes from ``GAS_X_Y``."""
+
+    model_config = SettingsConfigDict(env_prefix="GAS_", frozen=True, extra="ignore")
+
+    # AWS. Every table, bucket, topic and queue is named "{prefix}-...".
+    prefix: str = Field(default="gas", pattern=r"^[a-z][a-z0-9-]{1,30}$")
+    region: str = "us-east-1"
+    aws_conn_id: str = "aws_default"
+
+    # Airflow's REST API, with the narrow service user that submits runs.
+    airflow_url: str = "http://127.0.0.1:8080"
+    airflow_user: str = "gas-service"
+    airflow_password: SecretStr = SecretStr("")
+
+    # The web app.
+    web_url: str = "http://localhost:8000"
+    web_secret_key: SecretStr = SecretStr("")
+    web_database_url: SecretStr = SecretStr("")
+
+    # Globus. The sign-in client of the web app; the same client introspects API tokens that carry ``globus_scope``.
+    globus_client_id: str = ""
+    globus_client_secret: SecretStr = SecretStr("")
+    globus_scope: str = ""
+    admins: Annotated[frozenset[str], NoDecode] = frozenset()
+
+    # References and the engine.
+    references: Path = Path("references")
+    processors: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    engine_memory_bytes: int = Field(default=8 * GIB, ge=256 * MIB)
+    engine_timeout_s: int = Field(default=6 * 3600, ge=1)
+    max_inflated_bytes: int = Field(default=200 * GIB, ge=MIB)
+    max_inflation_ratio: int = Field(default=200, ge=2)
+    work_dir: Path | None = None
+    """Where a job's files lie while it runs; the system's temporary folder when unset."""
+
+    # What a plan allows, in bytes of the stored (compressed) upload.
+    free_upload_limit_bytes: int = Field(default=10 * MIB, ge=1)
+    premium_upload_limit_bytes: int = Field(default=5 * GIB, ge=1, le=5 * GIB)  # S3 takes at most 5 GiB in one POST
+
+    # How long links live, in seconds.
+    upload_link_s: int = Field(default=3600, ge=60, le=43200)
+    download_link_s: int = Field(default=300, ge=10, le=43200)
+
+    @field_validator("admins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return frozenset(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("web_url", "airflow_url")
+    @classmethod
+    def _no_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment.
+
+        :raises SettingsError: naming each variable whose value cannot be used, and why.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            said = "; ".join(f"GAS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+            raise SettingsError(f"bad setting: {said}") from None
+
+    # Names under the prefix.
+    @property
+    def annotations_table(self) -> str:
+        return f"{self.prefix}-annotations"
+
+    @property
+    def profiles_table(self) -> str:
+        return f"{self.prefix}-profiles"
+
+    @property
+    def inputs_bucket(self) -> str:
+        return f"{self.prefix}-inputs"
+
+    @property
+    def results_bucket(self) -> str:
+        return f"{self.prefix}-results"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """SNS topics, each with an SQS queue of its name subscribed."""
+        return tuple(f"{self.prefix}-{name}" for name in ("glacier", "restore", "thaw"))
