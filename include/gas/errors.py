@@ -88,3 +88,16 @@ class Unavailable(GasError):
 
     kind = "unavailable"
     exit_code = 5
+
+
+class Damaged(GasError):
+    """A file that arrived differs from what the record says of it; nothing of it was kept."""
+
+    kind = "damaged"
+
+
+class JobFailed(GasError):
+    """A job that was waited for ended without a result."""
+
+    kind = "job-failed"
+    exit_code = 6

@@ -1,9 +1,323 @@
-"""``gas login, submit, jobs, show, log, download``: a GAS server from the command line."""
+"""``gas submit, jobs, show, log, download``: annotating on a GAS server from the command line."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
 import typer
+
+from gas.cli.server import EXIT_CODES, JsonOption, ServerOption, connect, print_json, printable, say
+from gas.errors import GasError, JobFailed
+from gas.job import JobStatus, Output
+
+if TYPE_CHECKING:
+    from gas.client import Client, Downloaded, JobJson
+
+#: What ``gas submit --download`` fetches of each job: what a person reads or feeds to other programs.
+FETCHED_AFTER_SUBMIT = (Output.VCF, Output.INDEX, Output.LOG)
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `gas jobs` shows it.")]
+
+
+class Wanted(StrEnum):
+    """What ``gas download`` can be asked for."""
+
+    VCF = "vcf"
+    INDEX = "index"
+    LOG = "log"
+    SUMMARY = "summary"
+    TABLE = "table"
+    INPUT = "input"
+    ALL = "all"
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
+    for name, command in (
+        ("submit", submit),
+        ("jobs", list_jobs),
+        ("show", show),
+        ("log", log),
+        ("download", download),
+    ):
+        app.command(name, epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
+
+
+def submit(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="VCF (plain, gzip, bgzip) or BCF files.")],
+    *,
+    reference: Annotated[str, typer.Option("--reference", "-r", help="The reference genome the files are on.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
+    download_to: Annotated[
+        Path | None,
+        typer.Option("--download", metavar="DIR", help="Wait, then put annotated VCF, index and count log there."),
+    ] = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload files and start a job for each.
+
+    A file that is refused holds up no other: its sentence is told, and the command ends with its exit code.
+    """
+    troubles: list[tuple[str, GasError]] = []
+    jobs: dict[str, JobJson] = {}
+    fetched: list[Downloaded] = []
+    with connect(server) as client:
+        try:
+            with _Board() as board:
+                for path in files:
+                    try:
+                        job = client.submit(path, reference=reference, on_upload=board.bytes(f"upload {path.name}"))
+                    except GasError as refusal:
+                        troubles.append((str(path), refusal))
+                        continue
+                    jobs[job["job_id"]] = job
+                    board.job(job)
+                if wait or download_to is not None:
+                    for job in client.watch(jobs):
+                        jobs[job["job_id"]] = job
+                        board.job(job)
+                    troubles += [(job["file_name"], _failure(job)) for job in jobs.values() if _failed(job)]
+                if download_to is not None:
+                    for job in jobs.values():
+                        if job["status"] == JobStatus.COMPLETED:
+                            fetched += _fetch(client, job, FETCHED_AFTER_SUBMIT, download_to, board=board)
+        finally:
+            # Also when the waiting is interrupted: whoever began a job must be able to find it again.
+            _report_submitted(jobs.values(), fetched, troubles, as_json=as_json)
+    if troubles:
+        raise typer.Exit(troubles[0][1].exit_code)
+
+
+def _report_submitted(
+    jobs: Iterable[JobJson], fetched: list[Downloaded], troubles: list[tuple[str, GasError]], *, as_json: bool
+) -> None:
+    if as_json:
+        print_json(
+            {
+                "jobs": list(jobs),
+                "files": [_file_json(file) for file in fetched],
+                "errors": [{"file": file, "kind": error.kind, "error": str(error)} for file, error in troubles],
+            }
+        )
+    else:
+        for job in jobs:
+            typer.echo(job["job_id"])
+    for file, error in troubles:
+        say(f"gas: {file}: {error}")
+
+
+def list_jobs(
+    *,
+    status: Annotated[JobStatus | None, typer.Option(help="Only jobs in this state.", case_sensitive=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List your jobs, newest first."""
+    with connect(server) as client:
+        jobs = list(islice(client.jobs(status=status, page_size=min(limit, 100)), limit))
+    if as_json:
+        print_json({"jobs": jobs})
+        return
+    _print_table(
+        ("JOB", "STATUS", "SUBMITTED", "REFERENCE", "FILE"),
+        [(job["job_id"], job["status"], job["submit_time"], job["reference"], job["file_name"]) for job in jobs],
+    )
+
+
+def show(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Show one job: its state, its counts, its notes and its files."""
+    with connect(server) as client:
+        job = client.job(job_id)
+    if as_json:
+        print_json(job)
+        return
+    rows = [
+        ("job", job["job_id"]),
+        ("file", job["file_name"]),
+        ("reference", job["reference"]),
+        ("status", _standing(job)),
+        ("submitted", job["submit_time"]),
+        ("started", job.get("start_time")),
+        ("ended", job.get("complete_time")),
+        ("error", job.get("error")),
+    ]
+    rows += [(name.replace("_", " "), _count(value)) for name, value in (job.get("counts") or {}).items()]
+    rows += [("note", note) for note in job.get("notes") or []]
+    rows += [
+        (name, f"{output['file_name']}  {output['size_bytes']:,} bytes  sha256 {output['sha256']}")
+        for name, output in (job.get("outputs") or {}).items()
+    ]
+    for name, value in rows:
+        if value:
+            typer.echo(f"{name:<12} {printable(value)}")
+
+
+def log(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Print the count log of a finished job."""
+    with connect(server) as client:
+        text = client.log(job_id)
+    if as_json:
+        print_json({"job_id": job_id, "log": text})
+    else:
+        typer.echo(text, nl=not text.endswith("\n"))
+
+
+def download(
+    job_id: JobArgument,
+    *,
+    output: Annotated[
+        Wanted, typer.Option(help="Which file; `all` is everything the job made.", case_sensitive=False)
+    ] = Wanted.VCF,
+    to: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="PATH", help="The file to write, or a folder (as for `all`); else the folder here."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files of the same name.")] = False,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a file of a job, checked against the size and SHA-256 in its record."""
+    with connect(server) as client, _Board() as board:
+        job = client.job(job_id)
+        if output is Wanted.ALL:
+            wanted: Sequence[str] = list(job.get("outputs") or {})
+            if not wanted:
+                raise JobFailed(f"job {job_id} has no files to download: {_standing(job)}")
+            files = _fetch(client, job, wanted, to or Path(), board=board, overwrite=force)
+        else:
+            bar = board.bytes(output)
+            files = [client.download(job_id, output, to or Path(), overwrite=force, on_progress=bar)]
+    if as_json:
+        print_json({"job_id": job_id, "files": [_file_json(file) for file in files]})
+    else:
+        for file in files:
+            typer.echo(file.path)
+
+
+def _fetch(
+    client: Client, job: JobJson, outputs: Iterable[str], folder: Path, *, board: _Board, overwrite: bool = False
+) -> list[Downloaded]:
+    """Several files of a job into a folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GasError(f"cannot make the folder {folder}: {error.strerror}") from error
+    return [
+        client.download(job["job_id"], output, folder, overwrite=overwrite, on_progress=board.bytes(output))
+        for output in outputs
+    ]
+
+
+def _file_json(file: Downloaded) -> dict[str, Any]:
+    return {
+        "output": file.output,
+        "path": str(file.path),
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+    }
+
+
+def _failed(job: JobJson) -> bool:
+    return job["status"] in (JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+def _failure(job: JobJson) -> JobFailed:
+    return JobFailed(job.get("error") or f"job {job['job_id']} was {job['status'].lower()}")
+
+
+def _standing(job: JobJson) -> str:
+    """The status, and how far a running job is."""
+    progress = job.get("progress")
+    if job["status"] != JobStatus.RUNNING or not progress:
+        return job["status"]
+    done = f"{progress['done']:,}" + (f" of {progress['total']:,}" if progress["total"] else "")
+    return f"{job['status']}: {progress['stage']}, {done} variants"
+
+
+def _count(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_count(inner)}" for name, inner in value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """A table for a terminal; elsewhere tab-separated lines under their header, never cut short."""
+    rows = [tuple(printable(cell) for cell in row) for row in rows]
+    if not sys.stdout.isatty():
+        for row in (head, *rows):
+            typer.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = {JobStatus.COMPLETED: "green", JobStatus.FAILED: "red", JobStatus.RUNNING: "cyan"}
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in head:
+        table.add_column(name, overflow="fold", no_wrap=name != head[-1])
+    for row in rows:
+        # Text, not str: a file may be named "[red]".
+        table.add_row(*(Text(cell, style=next((c for s, c in colours.items() if s == cell), "")) for cell in row))
+    Console().print(table)
+
+
+class _Board:
+    """What goes on while a command runs, on stderr: bars on a terminal, a line for each change elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            redirect_stdout=False,  # what a command prints stays apart from its talk
+            disable=not console.is_terminal,
+        )
+        self._task_of: dict[str, TaskID] = {}
+        self._told: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def bytes(self, what: str) -> Callable[[int, int], None]:
+        """A callback for a transfer counted in bytes."""
+        task = self._bars.add_task(printable(what), total=None, state="")
+
+        def moved(done: int, total: int) -> None:
+            self._bars.update(task, completed=done, total=total or None, state=f"{done / (1 << 20):,.1f} MiB")
+
+        return moved
+
+    def job(self, job: JobJson) -> None:
+        """Show how a job stands now."""
+        job_id, standing = job["job_id"], _standing(job)
+        progress = job.get("progress") or {"done": 0, "total": 0}
+        if job_id not in self._task_of:
+            self._task_of[job_id] = self._bars.add_task(printable(job["file_name"]), total=None, state=standing)
+        done, total = progress["done"], progress["total"] or None
+        if job["status"] == JobStatus.COMPLETED:
+            done, total = done or 1, done or 1
+        self._bars.update(self._task_of[job_id], completed=done, total=total, state=standing)
+        # Elsewhere than on a terminal a line for each state is enough: progress would fill a log.
+        if self._bars.disable and self._told.get(job_id) != job["status"]:
+            self._told[job_id] = job["status"]
+            say(f"{job['file_name']}: job {job_id} {job['status']}")

@@ -1,0 +1,584 @@
+"""A GAS server's API from Python: submit a VCF, watch its job, read and download what came out.
+
+    with Client("https://gas.example.org", token=token) as gas:
+        job = gas.submit(Path("cohort.vcf.gz"), reference="grch38")
+        job = gas.wait(job["job_id"])
+        gas.download(job["job_id"], "vcf", Path("cohort.annot.vcf.gz"))
+
+Files are streamed both ways, so memory does not grow with them. Whatever can be repeated safely is repeated when the
+network or the server falters; every error is a :class:`gas.errors.GasError` with a sentence for a person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NotRequired, Self, TypedDict, cast
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+
+from gas.errors import (
+    Conflict,
+    Damaged,
+    GasError,
+    InputError,
+    NotAllowed,
+    NotFound,
+    ReferenceProblem,
+    SettingsError,
+    Unavailable,
+    UploadTooLarge,
+)
+from gas.job import JOB_ID, JobStatus
+
+DEFAULT_SERVER = "http://localhost:8800"
+
+#: Called with the bytes done so far and the bytes in all (0 while unknown).
+ByteProgress = Callable[[int, int], None]
+
+ATTEMPTS = 5
+"""How often a repeatable exchange is tried in all; the waits between add up to about 3 s."""
+
+PATIENCE_S = 120.0
+"""How long a watched server may be out of reach before watching gives up."""
+
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_TRANSIENT = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+_ENDED = frozenset(status.value for status in JobStatus if status.ended)
+_S3_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+
+class Person(TypedDict):
+    """Who a token speaks for, and what their plan allows."""
+
+    user_id: str
+    name: str
+    email: str
+    tier: str
+    upload_limit_bytes: int
+
+
+class OutputJson(TypedDict):
+    """One file of a finished job."""
+
+    size_bytes: int
+    sha256: str
+    file_name: str
+
+
+class ProgressJson(TypedDict):
+    """How far a running job is: ``done`` of ``total`` variants, ``total`` 0 while unknown."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class JobJson(TypedDict):
+    """A job as the API tells it. Times are ISO 8601 in UTC."""
+
+    job_id: str
+    file_name: str
+    reference: str
+    status: str
+    submit_time: str
+    start_time: NotRequired[str | None]
+    complete_time: NotRequired[str | None]
+    progress: NotRequired[ProgressJson | None]
+    counts: NotRequired[dict[str, Any]]
+    notes: NotRequired[list[str]]
+    error: NotRequired[str | None]
+    error_kind: NotRequired[str | None]
+    outputs: NotRequired[dict[str, OutputJson]]
+
+
+class ReferenceJson(TypedDict):
+    """A reference genome installed on the server."""
+
+    name: str
+    description: str
+    contigs: Any
+    sources: Any
+    default: NotRequired[bool]
+
+
+class TokenJson(TypedDict):
+    """What a completed ``gas login`` yields. ``expires_in`` is in seconds."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    """A file that has arrived whole. ``sha256`` is of the bytes on disk, in hex."""
+
+    output: str
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+def server_address(value: str) -> str:
+    """A server's base address in its one spelling: scheme and host in lower case, no slash at the end.
+
+    :raises SettingsError: if it is not an http or https address.
+    """
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(f"{value!r} is not a server's address; give one such as {DEFAULT_SERVER}")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def ended(job: JobJson) -> bool:
+    """Whether nothing more happens to the job by itself."""
+    return job["status"] in _ENDED
+
+
+class Client:
+    """One server's API, spoken for one person. Use it as a context manager, or :meth:`close` it.
+
+    :param server: base address of the web app.
+    :param token: a GAS token (``gas login``) or a Globus access token with GAS's scope; None where signing in.
+    :param attempts: how often a repeatable exchange is tried before the error is raised.
+    """
+
+    def __init__(self, server: str = DEFAULT_SERVER, *, token: str | None = None, attempts: int = ATTEMPTS) -> None:
+        self.server = server_address(server)
+        self._attempts = attempts
+        self._heard = False
+        headers = {"Accept": "application/json", "User-Agent": "gas-client"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        self._api = httpx.Client(base_url=f"{self.server}/api/v1/", headers=headers, timeout=_TIMEOUT)
+        # Presigned links carry their own authority: S3 refuses a request that also has an Authorization header, and a
+        # GAS token must never reach another host.
+        self._storage = httpx.Client(timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._api.close()
+        self._storage.close()
+
+    def check_reachable(self) -> None:
+        """Return if a GAS server answers, whoever asks.
+
+        :raises Unavailable: naming the server and what to do.
+        """
+        try:
+            self._exchange("GET", "me")
+        except NotAllowed:
+            return
+
+    # Who and what.
+
+    def me(self) -> Person:
+        """The person the token speaks for."""
+        return cast(Person, self._json("GET", "me"))
+
+    def references(self) -> list[ReferenceJson]:
+        """The reference genomes that jobs on this server can name."""
+        return cast(list[ReferenceJson], self._json("GET", "references")["references"])
+
+    # Jobs.
+
+    def submit(
+        self,
+        path: Path,
+        *,
+        reference: str,
+        file_name: str | None = None,
+        on_upload: ByteProgress | None = None,
+    ) -> JobJson:
+        """Upload a VCF or BCF and start its job.
+
+        An exchange that breaks off is repeated under the same job id, so one call makes one job.
+
+        :param file_name: what the job calls its input; the file's own name when None.
+        :raises InputError: the file cannot be read, or the server refuses it.
+        :raises UploadTooLarge: it is larger than the person's plan allows.
+        :raises ReferenceProblem: the server has no such reference.
+        """
+        try:
+            size_bytes = path.stat().st_size
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        name = path.name if file_name is None else file_name
+        upload = self._json(
+            "POST", "uploads", body={"file_name": name, "size_bytes": size_bytes, "reference": reference}
+        )
+        self._upload(path, upload=upload, on_upload=on_upload)
+        body = {"job_id": upload["job_id"], "file_name": name, "reference": reference}
+        return cast(JobJson, self._json("POST", "jobs", body=body))
+
+    def jobs(self, *, status: str | None = None, page_size: int = 50) -> Iterator[JobJson]:
+        """The person's jobs, newest first, fetched page by page as they are asked for."""
+        query: dict[str, str] = {"limit": str(page_size)}
+        if status is not None:
+            query["status"] = status
+        while True:
+            page = self._json("GET", f"jobs?{urlencode(query)}")
+            yield from cast(list[JobJson], page["jobs"])
+            if page.get("next_cursor") is None:
+                return
+            query["cursor"] = page["next_cursor"]
+
+    def job(self, job_id: str) -> JobJson:
+        """One job as it stands now.
+
+        :raises NotFound: there is no such job, or it is somebody else's.
+        """
+        return cast(JobJson, self._json("GET", _job_path(job_id)))
+
+    def watch(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> Iterator[JobJson]:
+        """Each of the jobs as it stands, and again whenever it changed, until all have ended.
+
+        Looks often at first, since most jobs are short, and every 2 s in the long run. A server that is out of reach
+        for less than ``PATIENCE_S`` is waited for.
+
+        :param timeout_s: raise Unavailable when they have not all ended after so many seconds.
+        """
+        started = heard = time.monotonic()
+        last: dict[str, JobJson | None] = dict.fromkeys(job_ids)
+        pause_s = 0.1
+        while True:
+            for job_id in [job_id for job_id, job in last.items() if job is None or not ended(job)]:
+                try:
+                    job = self.job(job_id)
+                except Unavailable:
+                    if time.monotonic() - heard > PATIENCE_S:
+                        raise
+                    continue
+                heard = time.monotonic()
+                if job != last[job_id]:
+                    last[job_id] = job
+                    yield job
+            if all(job is not None and ended(job) for job in last.values()):
+                return
+            if timeout_s is not None and time.monotonic() - started > timeout_s:
+                raise Unavailable(f"still not done after {timeout_s:g} s; the work goes on: look again with `gas jobs`")
+            time.sleep(pause_s)
+            pause_s = min(2.0, pause_s * 1.3)
+
+    def wait(
+        self, job_id: str, *, on_change: Callable[[JobJson], None] | None = None, timeout_s: float | None = None
+    ) -> JobJson:
+        """Wait until the job has ended, in whatever way, and return it. See :meth:`watch`."""
+        for job in self.watch([job_id], timeout_s=timeout_s):
+            if on_change is not None:
+                on_change(job)
+        return job
+
+    def log(self, job_id: str) -> str:
+        """The count log of a finished job: what was annotated, what was skipped and why.
+
+        :raises NotFound: there is no such job, or it has no log yet.
+        """
+        return self._exchange("GET", f"{_job_path(job_id)}/log").text
+
+    def summary(self, job_id: str) -> dict[str, Any]:
+        """``summary.json`` of a finished job.
+
+        :raises NotFound: there is no such job, or it has no summary yet.
+        """
+        return self._json("GET", f"{_job_path(job_id)}/summary")
+
+    def download(
+        self,
+        job_id: str,
+        output: str,
+        target: Path,
+        *,
+        overwrite: bool = False,
+        on_progress: ByteProgress | None = None,
+    ) -> Downloaded:
+        """Fetch one file of a job: an output's word (``gas.job.Output``), or ``input``.
+
+        It is streamed to a hidden file beside ``target``, checked against the size and SHA-256 in the job's record,
+        and only then given its name. A transfer that breaks off is taken up where it stopped.
+
+        :param target: the file, or an existing folder, in which it gets the name the server gives it.
+        :param overwrite: replace a file of that name; one with the very same bytes is never a problem.
+        :raises NotFound: the job has no such file.
+        :raises Conflict: another file of that name is there.
+        :raises Damaged: what arrived is not what the record says.
+        """
+        job = self.job(job_id)
+        expected = job.get("outputs", {}).get(output)
+        if target.is_dir():
+            target /= _local_name(job["file_name"] if expected is None else expected["file_name"])
+        if target.exists() and not overwrite:
+            return _already_there(output, target, expected)
+        part = target.parent / f".gas-{secrets.token_hex(8)}.part"
+        try:
+            with part.open("xb") as stream:
+                size_bytes, sha256 = self._fetch(
+                    f"{_job_path(job_id)}/download/{output}", stream, expected=expected, on_progress=on_progress
+                )
+                stream.flush()
+                os.fsync(stream.fileno())
+            if expected is not None and (size_bytes, sha256) != (expected["size_bytes"], expected["sha256"]):
+                raise Damaged(
+                    f"the {output} that arrived is not the one in the job's record (its size or SHA-256 differs); "
+                    "nothing was kept: try again"
+                )
+            part.replace(target)
+        except OSError as error:
+            raise GasError(f"cannot write {target}: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return Downloaded(output=output, path=target, size_bytes=size_bytes, sha256=sha256)
+
+    # Signing in.
+
+    def redeem(self, *, code: str, code_verifier: str, redirect_uri: str) -> TokenJson:
+        """Turn the one-time code of a browser sign-in into a token."""
+        body = {"code": code, "code_verifier": code_verifier, "redirect_uri": redirect_uri}
+        # Not repeated: a code is good once, so a second try could only hide what went wrong with the first.
+        return cast(TokenJson, self._json("POST", "token", body=body, attempts=1))
+
+    def revoke(self) -> None:
+        """Make the token worthless. One that already is counts as revoked."""
+        try:
+            self._exchange("DELETE", "token")
+        except NotAllowed:
+            return
+
+    # How an exchange is made.
+
+    def _json(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int | None = None
+    ) -> dict[str, Any]:
+        response = self._exchange(method, path, body=body, attempts=attempts)
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise Unavailable(f"{self.server} does not answer as a GAS server; is the address right?")
+        return document
+
+    def _exchange(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int | None = None
+    ) -> httpx.Response:
+        """One request to the API, repeated while that may help; every refusal as its GasError."""
+        for left in _countdown(attempts or self._attempts):
+            try:
+                response = self._api.request(method, path, json=body)
+            except httpx.TransportError as error:
+                # A server that has never answered is not there; one that has is being started again.
+                if left and (self._heard or not isinstance(error, httpx.ConnectError)):
+                    _back_off(left)
+                    continue
+                raise self._out_of_reach(error) from error
+            self._heard = True
+            if response.status_code in _TRANSIENT and left:
+                _back_off(left, response.headers.get("Retry-After"))
+                continue
+            if response.is_success or (response.has_redirect_location and "/download/" in path):
+                return response
+            raise self._refusal(response)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _out_of_reach(self, error: httpx.TransportError) -> Unavailable:
+        if isinstance(error, httpx.ConnectError):
+            return Unavailable(
+                f"no GAS server answers at {self.server}: start one there (`make up`), "
+                "or name another with --server or GAS_SERVER"
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return Unavailable(f"{self.server} did not answer in time; try again later")
+        return Unavailable(f"the connection to {self.server} broke off ({error}); try again")
+
+    def _refusal(self, response: httpx.Response) -> GasError:
+        """The GasError for an answer that is not a success."""
+        status = response.status_code
+        problem: dict[str, Any] = {}
+        if "json" in response.headers.get("Content-Type", ""):
+            try:
+                document = response.json()
+            except ValueError:
+                document = None
+            problem = document if isinstance(document, dict) else {}
+        said = str(problem.get("detail") or problem.get("title") or problem.get("message") or "")
+        if status == HTTPStatus.UNAUTHORIZED:
+            reason = "not signed in" if "Authorization" not in self._api.headers else "the sign-in is no longer valid"
+            return NotAllowed(f"{reason} at {self.server}: run `gas login`")
+        if not problem and (status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) or status < 400):
+            return Unavailable(f"{self.server} does not answer as a GAS server; is the address right?")
+        kind = problem.get("kind")
+        error = _error_class(status, kind)(said or f"{self.server} answered {status} {response.reason_phrase}")
+        if isinstance(kind, str):
+            error.kind = kind
+        return error
+
+    def _upload(self, path: Path, *, upload: Mapping[str, Any], on_upload: ByteProgress | None) -> None:
+        """Stream the file to the presigned POST. The same key may be written twice: the server takes the last."""
+        for left in _countdown(self._attempts):
+            try:
+                with _CountedFile(path, on_upload) as stream:
+                    # "input": what the person calls the file reaches neither a key nor a header of the storage.
+                    response = self._storage.post(
+                        upload["url"], data=dict(upload["fields"]), files={"file": ("input", stream)}
+                    )
+            except httpx.LocalProtocolError as error:
+                raise InputError(f"{path} changed while it was uploaded; submit it again") from error
+            except httpx.TransportError as error:
+                if left:
+                    _back_off(left)
+                    continue
+                raise Unavailable(f"the upload to {_host(upload['url'])} broke off ({error}); submit again") from error
+            if response.is_success:
+                return
+            if (
+                response.status_code in _TRANSIENT or response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+            ) and left:
+                _back_off(left, response.headers.get("Retry-After"))
+                continue
+            match = _S3_CODE.search(response.text)
+            code = match[1] if match else f"status {response.status_code}"
+            if code == "EntityTooLarge":
+                raise UploadTooLarge(
+                    f"{path.name} is larger than the {upload['max_bytes']:,} bytes that the plan allows"
+                )
+            raise Unavailable(f"the storage at {_host(upload['url'])} refused the upload ({code}); submit again")
+
+    def _fetch(
+        self, path: str, stream: io.BufferedWriter, *, expected: OutputJson | None, on_progress: ByteProgress | None
+    ) -> tuple[int, str]:
+        """Write the file to the stream; return its size and hex SHA-256. Resumes with a fresh link where it broke."""
+        digest = hashlib.sha256()
+        done = 0
+        for left in _countdown(self._attempts):
+            link = self._exchange("GET", path).headers.get("Location")
+            if link is None:
+                raise Unavailable(f"{self.server} gave no link for the download; is it of this version?")
+            headers = {"Range": f"bytes={done}-"} if done else {}
+            try:
+                with self._storage.stream("GET", link, headers=headers) as response:
+                    if response.status_code in _TRANSIENT and left:
+                        _back_off(left, response.headers.get("Retry-After"))
+                        continue
+                    if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                        raise Unavailable(
+                            f"the storage at {_host(link)} refused the download (status {response.status_code}); "
+                            "try again"
+                        )
+                    if response.status_code == HTTPStatus.OK and done:
+                        # The storage knows no ranges, and sends the file from its beginning.
+                        digest, done = hashlib.sha256(), 0
+                        stream.seek(0)
+                        stream.truncate()
+                    total = done + int(response.headers.get("Content-Length", 0))
+                    for chunk in response.iter_raw(_CHUNK_BYTES):
+                        stream.write(chunk)
+                        digest.update(chunk)
+                        done += len(chunk)
+                        if on_progress is not None:
+                            on_progress(done, total)
+            except httpx.TransportError as error:
+                if left:
+                    _back_off(left)
+                    continue
+                raise Unavailable(f"the download from {_host(link)} broke off ({error}); try again") from error
+            break
+        return done, digest.hexdigest()
+
+
+class _CountedFile(io.FileIO):
+    """A file that tells how much of it has been read."""
+
+    def __init__(self, path: Path, on_read: ByteProgress | None) -> None:
+        super().__init__(path, "rb")
+        self._total = os.fstat(self.fileno()).st_size
+        self._on_read = on_read
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        chunk = super().read(-1 if size is None else size)
+        if self._on_read is not None:
+            self._on_read(self.tell(), self._total)
+        return chunk
+
+
+def _countdown(attempts: int) -> Iterator[int]:
+    """How many attempts are left after this one, for each."""
+    yield from range(attempts - 1, -1, -1)
+
+
+def _back_off(left: int, retry_after: str | None = None) -> None:
+    """Pause before the next attempt, longer each time, and never in step with other clients."""
+    pause_s = 0.2 * 2 ** max(0, ATTEMPTS - 1 - left)
+    if retry_after is not None and retry_after.isdigit():
+        pause_s = min(30.0, float(retry_after))
+    time.sleep(pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads retries, decides no secret
+
+
+def _job_path(job_id: str) -> str:
+    if not JOB_ID.match(job_id):
+        raise NotFound(f"{job_id!r} is not a job's id; `gas jobs` lists yours")
+    return f"jobs/{job_id}"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _error_class(status: int, kind: object) -> type[GasError]:
+    """The class for an HTTP status, made finer by the word the server gives."""
+    if kind == ReferenceProblem.kind:
+        return ReferenceProblem
+    if status == HTTPStatus.FORBIDDEN:
+        return NotAllowed
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFound
+    if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
+        return Conflict
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return UploadTooLarge
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Unavailable
+    return InputError
+
+
+def _local_name(file_name: str) -> str:
+    """A name for this folder out of what a server sent: no path, nothing hidden, nothing unprintable."""
+    name = "".join(c for c in file_name.replace("\\", "/").rsplit("/", 1)[-1] if c.isprintable()).lstrip(".")
+    return name or "download"
+
+
+def _already_there(output: str, target: Path, expected: OutputJson | None) -> Downloaded:
+    """The file that is there, if it is the wanted one."""
+    if expected is not None and target.is_file() and target.stat().st_size == expected["size_bytes"]:
+        with target.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        if sha256 == expected["sha256"]:
+            return Downloaded(output=output, path=target, size_bytes=expected["size_bytes"], sha256=sha256)
+    raise Conflict(f"{target} is there already and is another file: name another with -o, or give --force")
