@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -114,7 +115,9 @@ class Job:
     """``GasError.kind`` of what ended a FAILED job."""
     progress: Progress | None = None
     attempt: str | None = None
-    """The token of the attempt that owns a RUNNING job."""
+    """The token of the attempt that owns a RUNNING job, or that ended it."""
+    attempts: tuple[str, ...] = ()
+    """The token of every attempt that ever took the job, oldest first."""
     storage_state: StorageState | None = None
     due_since: int | None = None
     """Since when a free person's result waits for its archival delay."""
@@ -130,3 +133,50 @@ class Job:
     def stem(self) -> str:
         """The input's name without its VCF or BCF ending."""
         return re.sub(r"(?i)\.(vcf|bcf)(\.b?gz)?$", "", self.input_file_name) or "variants"
+
+    def output_file_name(self, output: Output) -> str:
+        """What this output is called when a person downloads it."""
+        if output is Output.VCF:
+            return self.result_file_name
+        return f"{self.stem}{_ENDINGS[output]}"
+
+
+_ENDINGS = {
+    Output.INDEX: ".annot.vcf.gz.tbi",
+    Output.LOG: ".vcf.count.log",  # the name that users of the original service know
+    Output.SUMMARY: ".summary.json",
+    Output.TABLE: ".parquet",
+}
+
+
+def job_to_json(job: Job) -> dict[str, Any]:
+    """The public form of a job, for the API, the command line and the pages; times are ISO 8601 in UTC."""
+    progress = job.progress
+    return {
+        "job_id": job.job_id,
+        "file_name": job.input_file_name,
+        "reference": job.reference,
+        "status": job.job_status.value,
+        "submit_time": _iso(job.submit_time),
+        "start_time": _iso(job.start_time),
+        "complete_time": _iso(job.complete_time),
+        "progress": {"stage": progress.stage, "done": progress.done, "total": progress.total} if progress else None,
+        "counts": dict(job.counts),
+        "notes": list(job.notes),
+        "error": job.error,
+        "error_kind": job.error_kind,
+        "outputs": {
+            output.value: {
+                "size_bytes": stored.size_bytes,
+                "sha256": stored.sha256,
+                "file_name": job.output_file_name(output),
+            }
+            for output, stored in job.outputs.items()
+        },
+    }
+
+
+def _iso(posix_s: int | None) -> str | None:
+    if posix_s is None:
+        return None
+    return datetime.fromtimestamp(posix_s, UTC).isoformat().replace("+00:00", "Z")

@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     # AWS. Every table, bucket, topic and queue is named "{prefix}-...".
     prefix: str = Field(default="gas", pattern=r"^[a-z][a-z0-9-]{1,30}$")
     region: str = "us-east-1"
+    aws_account: str = Field(default="", pattern=r"^([0-9]{12})?$")
+    """The 12-digit account that owns the topics; asked of STS, once a process, when unset."""
     aws_conn_id: str = "aws_default"
 
     # Airflow's REST API, with the narrow service user that submits runs.
@@ -103,6 +105,16 @@ class Settings(BaseSettings):
     @property
     def results_bucket(self) -> str:
         return f"{self.prefix}-results"
+
+    @property
+    def completed_topic(self) -> str:
+        """Told of each job that completed; the first of :attr:`topics`."""
+        return f"{self.prefix}-glacier"
+
+    @property
+    def thaw_wake_queue(self) -> str:
+        """GAS's own queue: a message on it only shortens a wait for a retrieval."""
+        return f"{self.prefix}-thaw-wake"
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -1,0 +1,216 @@
+"""One DynamoDB table: plain Python values in and out, conditional writes, and retries of what is worth retrying."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from gas.errors import Conflict
+
+if TYPE_CHECKING:
+    from gas.aws import Aws
+
+Item = dict[str, Any]
+Answer = TypeVar("Answer")
+
+#: Answers that say "not now" and nothing about the condition. botocore retries the throttling ones a few times by
+#: itself; a burst on one partition outlasts that. A conflict with another's transaction it never retries.
+RETRIED = frozenset(
+    {
+        "TransactionConflictException",
+        "TransactionInProgressException",
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+    }
+)
+RETRIES = 6
+FIRST_DELAY_S = 0.05
+BATCH_GET = 100  # keys a BatchGetItem takes
+
+
+class ConditionFailed(Conflict):
+    """The write's condition did not hold. ``item`` is the record as it stood, ``None`` where there is none."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("the record is no longer in the state that was expected")
+        self.item = item
+
+
+class Table:
+    """Reads are consistent. A write either happens, or raises :class:`ConditionFailed`, or an AWS error."""
+
+    def __init__(self, aws: Aws, name: str, *, key: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.name = name
+        self._aws = aws
+        self._key = key
+        self._sleep = sleep
+
+    def get(self, key: str) -> Item | None:
+        """The item with this key, read consistently; ``None`` where there is none."""
+        answer = self._retried(
+            lambda: self._aws.dynamodb.get_item(TableName=self.name, Key=to_item({self._key: key}), ConsistentRead=True)
+        )
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Item]:
+        """The items that exist among ``keys``, read consistently, by key."""
+        found: dict[str, Item] = {}
+        waiting = [to_item({self._key: key}) for key in keys]
+        delay = FIRST_DELAY_S
+        while waiting:
+            batch, waiting = waiting[:BATCH_GET], waiting[BATCH_GET:]
+            answer = self._retried(partial(self._batch, batch))
+            for raw in answer["Responses"].get(self.name, []):
+                item = from_item(raw)
+                found[item[self._key]] = item
+            left = answer.get("UnprocessedKeys", {}).get(self.name)
+            if left:  # the answer was cut at 16 MB, or throttled
+                waiting = [*left["Keys"], *waiting]
+                self._sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+                delay = min(delay * 2, 2.0)
+        return found
+
+    def put_new(self, item: Mapping[str, Any]) -> None:
+        """Write an item that must not exist yet.
+
+        :raises ConditionFailed: with the one that exists.
+        """
+        self._write(
+            lambda: self._aws.dynamodb.put_item(
+                TableName=self.name,
+                Item=to_item(item),
+                ConditionExpression=f"attribute_not_exists({self._key})",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        )
+
+    def update(
+        self,
+        key: str,
+        *,
+        update: str,
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> Item:
+        """Apply an update expression under a condition; returns the whole item as it is afterwards.
+
+        :raises ConditionFailed: with the item as it stands.
+        """
+        optional: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
+        answer = self._write(
+            lambda: self._aws.dynamodb.update_item(
+                TableName=self.name,
+                Key=to_item({self._key: key}),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=to_item(values),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **optional,
+            )
+        )
+        return from_item(answer["Attributes"])
+
+    def query(
+        self,
+        *,
+        index: str,
+        condition: str,
+        values: Mapping[str, Any],
+        page: int,
+        after: Mapping[str, Any] | None = None,
+        filter_expression: str | None = None,
+    ) -> Iterator[Item]:
+        """Rows of an index, last first, ``page`` items read at a time, beginning behind the key ``after``.
+
+        A generator: it reads on only while the caller asks for more. Index reads are eventually consistent.
+        """
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": to_item(values),
+            "ScanIndexForward": False,
+            "Limit": page,
+        }
+        if filter_expression:
+            request["FilterExpression"] = filter_expression
+        if after:
+            request["ExclusiveStartKey"] = to_item(after)
+        while True:
+            answer = self._retried(lambda: self._aws.dynamodb.query(**request))
+            yield from map(from_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _batch(self, keys: list[Any]) -> Any:
+        return self._aws.dynamodb.batch_get_item(RequestItems={self.name: {"Keys": keys, "ConsistentRead": True}})
+
+    def _write(self, call: Callable[[], Answer]) -> Answer:
+        try:
+            return self._retried(call)
+        except ClientError as error:
+            if code(error) != "ConditionalCheckFailedException":
+                raise
+            raw: Any = error.response.get("Item")
+            raise ConditionFailed(from_item(raw) if raw else None) from error
+
+    def _retried(self, call: Callable[[], Answer]) -> Answer:
+        delay = FIRST_DELAY_S
+        for _ in range(RETRIES):
+            try:
+                return call()
+            except ClientError as error:
+                if code(error) not in RETRIED:
+                    raise
+            self._sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            delay *= 2
+        return call()
+
+
+def code(error: ClientError) -> str:
+    """The word AWS gives an error."""
+    return str(error.response["Error"]["Code"])
+
+
+def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values to DynamoDB's typed ones. Floats become decimals; tuples become lists."""
+    serializer = TypeSerializer()
+    return {name: serializer.serialize(_storable(value)) for name, value in values.items()}
+
+
+def from_item(raw: Mapping[str, Any]) -> Item:
+    """DynamoDB's typed values to plain ones. Whole numbers become ``int``, others ``float``."""
+    deserializer = TypeDeserializer()
+    return {name: _plain(deserializer.deserialize(value)) for name, value in raw.items()}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, Mapping):
+        return {str(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value

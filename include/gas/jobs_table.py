@@ -1,0 +1,403 @@
+"""The record of jobs in DynamoDB: who may change what, and in which state.
+
+Every change is one conditional write. A refusal is told from trouble by its code alone, and a write that AWS applied
+but whose answer was lost is recognised when it is sent again, so that each call may be repeated safely.
+
+Attempts are fenced. An attempt's token must sort after the tokens of earlier attempts (the ``annotate`` DAG makes it
+from the try number and the task instance's time-ordered id): an attempt takes a job only from an earlier one, and an
+attempt that was overtaken can neither report, complete nor fail it.
+
+Indexes: ``by-user`` (``user_id``, ``user_order`` = time and job id) lists a person's jobs; ``open`` holds only jobs
+that have not ended and ``due`` only results that wait to be archived, both oldest first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from gas.dynamodb import ConditionFailed, Item, Table
+from gas.errors import Conflict, Fenced, InputError, NotFound
+from gas.job import Job, JobStatus, Output, Progress, StorageState, StoredObject
+
+Record = TypeVar("Record")
+
+USER_INDEX = "by-user"
+OPEN_INDEX = "open"
+DUE_INDEX = "due"
+#: The one hash key of a sparse index: an item is in the index exactly while it has the attribute.
+PRESENT = "y"
+
+PAGE_LIMIT = 100
+#: Index rows read for one page with a status filter before it is handed out short, with a cursor.
+FILTER_READS = 1000
+ERROR_CHARACTERS = 2000
+NOTES = 100
+NOTE_CHARACTERS = 500
+COUNTS_BYTES = 64 * 1024  # an item holds at most 400 KB
+
+_ORDER = re.compile(r"^[0-9]{12}#[0-9a-f-]{36}$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Record]):
+    """Some records, and where the next page begins (``None`` at the end)."""
+
+    items: list[Record]
+    cursor: str | None
+
+
+class Ended(Conflict):
+    """The job has ended already; ``job`` is how."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.job_id} is already {job.job_status}")
+        self.job = job
+
+
+class JobsTable:
+    """Jobs by id and by person. ``now`` gives POSIX seconds."""
+
+    def __init__(self, table: Table, *, now: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._now = now
+
+    def create(self, job: Job) -> Job:
+        """Record a new job; the same person's job of that id, where there is one, is returned as it stands.
+
+        :raises Conflict: when the id belongs to somebody else.
+        """
+        try:
+            self._table.put_new(_new_item(job))
+        except ConditionFailed as error:
+            there = job_from_item(error.item) if error.item else self.get(job.job_id)
+            if there.user_id != job.user_id:
+                raise Conflict("this job id cannot be used; begin a new upload") from None
+            return there
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """The job, read consistently. For GAS's own work: a person's request goes through :meth:`owned`.
+
+        :raises NotFound: when there is none.
+        """
+        item = self._table.get(job_id)
+        if item is None:
+            raise _no_such(job_id)
+        return job_from_item(item)
+
+    def owned(self, job_id: str, user_id: str) -> Job:
+        """The person's own job; another's, and one that is being deleted, is as absent as one that never was.
+
+        :raises NotFound: in each of these cases, with one and the same sentence.
+        """
+        job = self.get(job_id)
+        if job.user_id != user_id or job.storage_state is StorageState.DELETING:
+            raise _no_such(job_id)
+        return job
+
+    def of_user(
+        self, user_id: str, *, limit: int = 50, cursor: str | None = None, status: JobStatus | None = None
+    ) -> Page[Job]:
+        """The person's jobs, newest first. Which jobs is read from an index, each job itself consistently.
+
+        A page may hold fewer than ``limit`` jobs although there are more: only the cursor tells.
+
+        :raises InputError: when ``limit`` is not 1 to 100 or the cursor is not one that GAS made.
+        """
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise InputError(f"a page holds 1 to {PAGE_LIMIT} jobs, not {limit}")
+        after = None
+        if cursor:
+            order = _order_from(cursor)
+            after = {"user_id": user_id, "user_order": order, "job_id": order.partition("#")[2]}
+        rows = self._table.query(
+            index=USER_INDEX,
+            condition="user_id = :user",
+            values={":user": user_id},
+            page=limit + 1,
+            after=after,
+        )
+        shown: list[str] = []
+        last = ""
+        more = False
+        for read, row in enumerate(rows, start=1):
+            if len(shown) == limit or read > FILTER_READS:
+                more = True
+                break
+            last = row["user_order"]
+            if status is None or row["job_status"] == status:
+                shown.append(row["job_id"])
+        items = self._table.get_many(shown) if shown else {}
+        jobs = [job_from_item(items[job_id]) for job_id in shown if job_id in items]
+        return Page(
+            items=[
+                job
+                for job in jobs
+                if job.storage_state is not StorageState.DELETING and (status is None or job.job_status is status)
+            ],
+            cursor=base64.urlsafe_b64encode(last.encode()).decode() if more else None,
+        )
+
+    def start(self, job_id: str, attempt: str) -> Job:
+        """Give the job to this attempt. Repeating it with the same token is safe.
+
+        :raises Ended: when the job has ended.
+        :raises Fenced: when a later attempt has it.
+        :raises NotFound: when there is no such job.
+        """
+        values = {
+            ":running": JobStatus.RUNNING,
+            ":pending": JobStatus.PENDING,
+            ":attempt": attempt,
+            ":attempts": [attempt],
+            ":none": [],
+            ":now": int(self._now()),
+            ":progress": asdict(Progress(stage="starting")),
+        }
+        return self._change(
+            job_id,
+            attempt,
+            update=(
+                "SET job_status = :running, attempt = :attempt, progress = :progress, "
+                "attempts = list_append(if_not_exists(attempts, :none), :attempts), "
+                "start_time = if_not_exists(start_time, :now)"
+            ),
+            condition=(
+                "job_status = :pending OR (job_status = :running AND "
+                "(attribute_not_exists(attempt) OR attempt < :attempt))"
+            ),
+            values=values,
+            done=lambda job: job.job_status is JobStatus.RUNNING and job.attempt == attempt,
+        )
+
+    def report(self, job_id: str, attempt: str, progress: Progress) -> None:
+        """Write how far the attempt is; meant for about once a second.
+
+        :raises Ended: when the job has ended meanwhile, for instance because it was cancelled.
+        :raises Fenced: when another attempt has it.
+        """
+        self._change(
+            job_id,
+            attempt,
+            update="SET progress = :progress",
+            condition="job_status = :running AND attempt = :attempt",
+            values={":running": JobStatus.RUNNING, ":attempt": attempt, ":progress": asdict(progress)},
+            done=lambda _: False,
+        )
+
+    def complete(
+        self,
+        job_id: str,
+        attempt: str,
+        outputs: Mapping[Output, StoredObject],
+        counts: Mapping[str, Any],
+        notes: Sequence[str],
+        *,
+        input_sha256: str = "",
+    ) -> Job:
+        """The commit: in one write the job is COMPLETED, its outputs are named, and its archival delay begins.
+
+        :raises Ended: when the job has ended otherwise.
+        :raises Fenced: when another attempt has it. The caller deletes what it put.
+        """
+        now = int(self._now())
+        result = outputs[Output.VCF]
+        return self._change(
+            job_id,
+            attempt,
+            update=(
+                "SET job_status = :completed, outputs = :outputs, complete_time = :now, counts = :counts, "
+                "notes = :notes, storage_state = :hot, due_since = :now, due = :yes, notified = :no, "
+                "s3_results_bucket = :bucket, s3_key_result_file = :result, s3_key_log_file = :log, "
+                "#input.sha256 = :input_sha256 REMOVE progress, #open"
+            ),
+            condition="job_status = :running AND attempt = :attempt",
+            names={"#open": "open", "#input": "input"},
+            values={
+                ":completed": JobStatus.COMPLETED,
+                ":running": JobStatus.RUNNING,
+                ":attempt": attempt,
+                ":outputs": {output.value: asdict(stored) for output, stored in outputs.items()},
+                ":now": now,
+                ":counts": _bounded(counts),
+                ":notes": [note[:NOTE_CHARACTERS] for note in notes[:NOTES]],
+                ":hot": StorageState.HOT,
+                ":yes": PRESENT,
+                ":no": False,
+                ":bucket": result.bucket,
+                ":result": result.key,
+                ":log": outputs[Output.LOG].key,
+                ":input_sha256": input_sha256,
+            },
+            done=lambda job: job.job_status is JobStatus.COMPLETED and job.attempt == attempt,
+        )
+
+    def fail(self, job_id: str, attempt: str | None, error: str, kind: str) -> Job:
+        """End the job as FAILED with a sentence for the person.
+
+        With a token it is refused where a *later* attempt has the job; an earlier attempt's job, left by a worker
+        that died, is failed too. Without one, whatever has not ended is failed.
+
+        :raises Ended: when the job has ended, unless this very call ended it.
+        :raises Fenced: when a later attempt has it.
+        """
+        condition = "(job_status = :pending OR job_status = :running)"
+        values: dict[str, Any] = {
+            ":pending": JobStatus.PENDING,
+            ":running": JobStatus.RUNNING,
+            ":failed": JobStatus.FAILED,
+            ":now": int(self._now()),
+            ":error": error[:ERROR_CHARACTERS],
+            ":kind": kind,
+        }
+        update = "SET job_status = :failed, complete_time = :now, error_sentence = :error, error_kind = :kind"
+        if attempt is not None:
+            condition += " AND (attribute_not_exists(attempt) OR attempt <= :attempt)"
+            update += ", attempt = :attempt"
+            values[":attempt"] = attempt
+        return self._change(
+            job_id,
+            attempt,
+            update=f"{update} REMOVE progress, #open",
+            condition=condition,
+            names={"#open": "open"},
+            values=values,
+            done=lambda job: job.job_status is JobStatus.FAILED and attempt is not None and job.attempt == attempt,
+        )
+
+    def cancel(self, job_id: str, user_id: str) -> Job:
+        """End the person's own job before it is done; its attempt stops at its next report.
+
+        :raises Ended: when the job has ended.
+        :raises NotFound: when it is not the person's.
+        """
+        self.owned(job_id, user_id)
+        return self._change(
+            job_id,
+            None,
+            update="SET job_status = :cancelled, complete_time = :now REMOVE progress, #open",
+            condition="user_id = :user AND (job_status = :pending OR job_status = :running)",
+            names={"#open": "open"},
+            values={
+                ":cancelled": JobStatus.CANCELLED,
+                ":pending": JobStatus.PENDING,
+                ":running": JobStatus.RUNNING,
+                ":user": user_id,
+                ":now": int(self._now()),
+            },
+            done=lambda job: job.job_status is JobStatus.CANCELLED,
+        )
+
+    def mark_notified(self, job_id: str) -> None:
+        """Remember that the topic has been told that the job completed.
+
+        :raises NotFound: when there is no such job.
+        """
+        try:
+            self._table.update(
+                job_id,
+                update="SET notified = :yes",
+                condition="attribute_exists(job_id)",
+                values={":yes": True},
+            )
+        except ConditionFailed:
+            raise _no_such(job_id) from None
+
+    def _change(
+        self,
+        job_id: str,
+        attempt: str | None,
+        *,
+        update: str,
+        condition: str,
+        values: Mapping[str, Any],
+        done: Callable[[Job], bool],
+        names: Mapping[str, str] | None = None,
+    ) -> Job:
+        """A transition. ``done`` recognises a job on which it was applied already, by a write whose answer was lost."""
+        try:
+            item = self._table.update(job_id, update=update, condition=condition, values=values, names=names)
+        except ConditionFailed as error:
+            if error.item is None:
+                raise _no_such(job_id) from None
+            job = job_from_item(error.item)
+            if done(job):
+                return job
+            if job.job_status.ended:
+                raise Ended(job) from None
+            raise Fenced(f"attempt {attempt} of job {job_id} was overtaken by attempt {job.attempt}") from None
+        return job_from_item(item)
+
+
+def job_from_item(item: Item) -> Job:
+    """The job that a DynamoDB item holds."""
+    state = item.get("storage_state")
+    progress = item.get("progress")
+    return Job(
+        job_id=item["job_id"],
+        user_id=item["user_id"],
+        input_file_name=item["input_file_name"],
+        reference=item["reference"],
+        submit_time=item["submit_time"],
+        job_status=JobStatus(item["job_status"]),
+        input=StoredObject(**item["input"]),
+        outputs={Output(name): StoredObject(**stored) for name, stored in item.get("outputs", {}).items()},
+        complete_time=item.get("complete_time"),
+        start_time=item.get("start_time"),
+        counts=item.get("counts", {}),
+        notes=tuple(item.get("notes", ())),
+        error=item.get("error_sentence"),
+        error_kind=item.get("error_kind"),
+        progress=Progress(**progress) if progress else None,
+        attempt=item.get("attempt"),
+        attempts=tuple(item.get("attempts", ())),
+        storage_state=StorageState(state) if state else None,
+        due_since=item.get("due_since"),
+        notified=item.get("notified", False),
+    )
+
+
+def _new_item(job: Job) -> Item:
+    return {
+        "job_id": job.job_id,
+        "user_id": job.user_id,
+        "user_order": f"{job.submit_time:012d}#{job.job_id}",
+        "input_file_name": job.input_file_name,
+        "reference": job.reference,
+        "submit_time": job.submit_time,
+        "job_status": job.job_status,
+        "open": PRESENT,
+        "input": asdict(job.input),
+        "s3_inputs_bucket": job.input.bucket,
+        "s3_key_input_file": job.input.key,
+        "notified": False,
+    }
+
+
+def _no_such(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id}")
+
+
+def _order_from(cursor: str) -> str:
+    try:
+        order = base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, UnicodeError):
+        order = ""
+    if not _ORDER.match(order):
+        raise InputError("this cursor is not one that GAS gave out; begin again without it")
+    return order
+
+
+def _bounded(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts, without the longest tables where all together would not fit an item; the summary has them all."""
+    kept = dict(counts)
+    while len(json.dumps(kept)) > COUNTS_BYTES:
+        del kept[max(kept, key=lambda name: len(json.dumps(kept[name])))]
+    return kept

@@ -1,0 +1,230 @@
+"""Inputs and results in S3: keys, presigned links, and streaming with checksums.
+
+Both buckets are versioned, and whatever GAS reads or deletes it names by VersionId. A key is made of ids alone; the
+name a person gave the file is only ever a header of a download link.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, ResponseStreamingError
+
+from gas.aws import Aws
+from gas.dynamodb import code
+from gas.errors import InputError
+from gas.job import Output, StoredObject
+from gas.settings import MIB, Settings
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
+CHUNK_BYTES = MIB
+#: Above this a file goes up in parts; S3 takes up to 10,000 parts, so 640 GB.
+PART_BYTES = 64 * MIB
+PART_THREADS = 4
+#: How often a download that breaks off is taken up where it stopped.
+DOWNLOAD_RESUMES = 4
+
+_SAFE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+
+#: What each output is called in its attempt's folder, and the type it is served as.
+OUTPUT_KEYS: dict[Output, tuple[str, str]] = {
+    Output.VCF: ("annotated.vcf.gz", "application/gzip"),
+    Output.INDEX: ("annotated.vcf.gz.tbi", "application/octet-stream"),
+    Output.LOG: ("annotated.vcf.count.log", "text/plain; charset=utf-8"),
+    Output.SUMMARY: ("annotated.summary.json", "application/json"),
+    Output.TABLE: ("annotated.parquet", "application/vnd.apache.parquet"),
+}
+DEFAULT_TYPE = "application/octet-stream"
+
+
+class Objects:
+    """The two buckets of one installation."""
+
+    def __init__(self, aws: Aws, settings: Settings) -> None:
+        self._aws = aws
+        self._settings = settings
+
+    def input_key(self, *, user_id: str, job_id: str) -> str:
+        """Where the upload of a job lies in the inputs bucket."""
+        return f"{_safe(user_id)}/{_safe(job_id)}/input"
+
+    def attempt_prefix(self, *, user_id: str, job_id: str, attempt: str) -> str:
+        """What every key of one attempt of a job begins with in the results bucket."""
+        return f"{_safe(user_id)}/{_safe(job_id)}/{_safe(attempt)}/"
+
+    def output_key(self, output: Output, *, user_id: str, job_id: str, attempt: str) -> str:
+        """Where one attempt puts one output; no two attempts share a key."""
+        return self.attempt_prefix(user_id=user_id, job_id=job_id, attempt=attempt) + OUTPUT_KEYS[output][0]
+
+    def presigned_upload(self, *, user_id: str, job_id: str, max_bytes: int) -> dict[str, Any]:
+        """A form that lets a browser put this one key, up to ``max_bytes``, for ``upload_link_s`` seconds.
+
+        :returns: ``url`` and ``fields``; the file goes last in the form, as ``file``.
+        """
+        return self._aws.s3.generate_presigned_post(
+            Bucket=self._settings.inputs_bucket,
+            Key=self.input_key(user_id=user_id, job_id=job_id),
+            Fields={"Content-Type": DEFAULT_TYPE},
+            Conditions=[{"Content-Type": DEFAULT_TYPE}, ["content-length-range", 1, max_bytes]],
+            ExpiresIn=self._settings.upload_link_s,
+        )
+
+    def head_input(self, *, user_id: str, job_id: str) -> StoredObject | None:
+        """The newest upload for this job as S3 has it; ``None`` where nothing has arrived."""
+        bucket, key = self._settings.inputs_bucket, self.input_key(user_id=user_id, job_id=job_id)
+        try:
+            head = self._aws.s3.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if code(error) in ("404", "NoSuchKey", "NotFound"):
+                return None
+            raise
+        return StoredObject(
+            bucket=bucket, key=key, version_id=head["VersionId"], sha256="", size_bytes=head["ContentLength"]
+        )
+
+    def presigned_download(
+        self, stored: StoredObject, *, file_name: str, content_type: str | None = None, inline: bool = False
+    ) -> str:
+        """A link to exactly this version, good for ``download_link_s`` seconds.
+
+        :param file_name: what the browser saves it as; any text is safe here.
+        :param inline: shown in the browser rather than saved.
+        """
+        return self._aws.s3.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": stored.bucket,
+                "Key": stored.key,
+                "VersionId": stored.version_id,
+                "ResponseContentDisposition": content_disposition(file_name, inline=inline),
+                "ResponseContentType": content_type or DEFAULT_TYPE,
+            },
+            ExpiresIn=self._settings.download_link_s,
+        )
+
+    def read_text(self, stored: StoredObject, max_bytes: int) -> str:
+        """The first ``max_bytes`` bytes as UTF-8; what is not UTF-8 is shown as the replacement character."""
+        if stored.size_bytes == 0:
+            return ""
+        last = min(max_bytes, stored.size_bytes) - 1
+        body = self._aws.s3.get_object(
+            Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id, Range=f"bytes=0-{last}"
+        )["Body"]
+        return body.read().decode("utf-8", errors="replace")
+
+    def download(self, stored: StoredObject, path: Path) -> str:
+        """Stream the object into ``path``; a transfer that breaks off is taken up where it stopped.
+
+        :returns: the hex SHA-256 of what was written.
+        :raises InputError: when that version is no longer there.
+        """
+        digest = hashlib.sha256()
+        done = 0
+        with path.open("wb") as file:
+            for resumes in range(DOWNLOAD_RESUMES + 1):
+                try:
+                    for chunk in self._body(stored, done).iter_chunks(CHUNK_BYTES):
+                        file.write(chunk)
+                        digest.update(chunk)
+                        done += len(chunk)
+                    break
+                except (ConnectionError, HTTPClientError, ResponseStreamingError):
+                    if resumes == DOWNLOAD_RESUMES:
+                        raise
+        return digest.hexdigest()
+
+    def upload(self, path: Path, key: str, *, content_type: str = DEFAULT_TYPE) -> StoredObject:
+        """Put a file into the results bucket. S3 checks the bytes it received against their checksum.
+
+        :returns: the version that this very call made.
+        """
+        bucket = self._settings.results_bucket
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+            file.seek(0)
+            if size <= PART_BYTES:
+                put = self._aws.s3.put_object(
+                    Bucket=bucket,
+                    Key=key,
+                    Body=file,
+                    ContentType=content_type,
+                    ContentLength=size,
+                    ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                )
+                version = put["VersionId"]
+            else:
+                version = self._upload_parts(path, bucket=bucket, key=key, size=size, content_type=content_type)
+        return StoredObject(bucket=bucket, key=key, version_id=version, sha256=digest.hexdigest(), size_bytes=size)
+
+    def delete_version(self, stored: StoredObject) -> None:
+        """Delete this version for good; that it is gone already is no error."""
+        self._aws.s3.delete_object(Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id)
+
+    def attempt_versions(self, *, user_id: str, job_id: str, attempt: str) -> Iterator[StoredObject]:
+        """Every version that one attempt has put, whether or not a record names it."""
+        bucket = self._settings.results_bucket
+        prefix = self.attempt_prefix(user_id=user_id, job_id=job_id, attempt=attempt)
+        for page in self._aws.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+            for version in page.get("Versions", []):
+                yield StoredObject(
+                    bucket=bucket,
+                    key=version["Key"],
+                    version_id=version["VersionId"],
+                    sha256="",
+                    size_bytes=version["Size"],
+                )
+
+    def _body(self, stored: StoredObject, offset: int) -> StreamingBody:
+        optional: dict[str, Any] = {"Range": f"bytes={offset}-"} if offset else {}
+        try:
+            return self._aws.s3.get_object(
+                Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id, **optional
+            )["Body"]
+        except ClientError as error:
+            if code(error) in ("NoSuchKey", "NoSuchVersion", "404"):
+                raise InputError("the uploaded file is no longer there; upload it again") from error
+            raise
+
+    def _upload_parts(self, path: Path, *, bucket: str, key: str, size: int, content_type: str) -> str:
+        s3 = self._aws.s3
+        upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key, ContentType=content_type)["UploadId"]
+
+        def put(number: int) -> dict[str, Any]:
+            with path.open("rb") as part:
+                part.seek((number - 1) * PART_BYTES)
+                body = part.read(PART_BYTES)
+            answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body)
+            return {"ETag": answer["ETag"], "PartNumber": number}
+
+        try:
+            with ThreadPoolExecutor(PART_THREADS) as threads:
+                parts: Any = list(threads.map(put, range(1, -(-size // PART_BYTES) + 1)))
+            return s3.complete_multipart_upload(
+                Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+            )["VersionId"]
+        except BaseException:
+            s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+            raise
+
+
+def content_disposition(file_name: str, *, inline: bool = False) -> str:
+    """The header that names a download, after RFC 6266: a plain ASCII name for all, the full one for browsers."""
+    full = "".join(" " if ord(c) < 32 or ord(c) == 127 else c for c in file_name).strip() or "download"
+    plain = re.sub(r"[^A-Za-z0-9 ._+()-]", "_", full)
+    return f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='')}"
+
+
+def _safe(part: str) -> str:
+    if not _SAFE_ID.match(part) or ".." in part:
+        raise ValueError(f"not usable in a key: {part!r}")
+    return part

@@ -1,0 +1,105 @@
+"""Who is a free and who is a premium user: one DynamoDB item a person, made at the first sign-in, never inferred.
+
+``tier_version`` counts the changes, so that archive and restore can tell in their own transactions whether the tier
+they acted on is still in force.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from gas.dynamodb import ConditionFailed, Item, Table
+from gas.errors import NotFound
+
+
+class Tier(StrEnum):
+    """The plans."""
+
+    FREE = "free"
+    PREMIUM = "premium"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One person. Times are POSIX seconds."""
+
+    user_id: str
+    """The Globus ``sub``."""
+    name: str
+    email: str
+    tier: Tier = Tier.FREE
+    free_since: int | None = None
+    """Since when the person is on the free plan; ``None`` for a premium user."""
+    tier_version: int = 0
+    """How often the tier has changed."""
+    fanout_pending: bool = False
+    """After a downgrade: the person's results have not been given their archival dates yet."""
+
+
+class ProfilesTable:
+    """Profiles by person. ``now`` gives POSIX seconds."""
+
+    def __init__(self, table: Table, *, now: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._now = now
+
+    def ensure(self, user_id: str, *, name: str, email: str, now: int | None = None) -> Profile:
+        """The person's profile, made where there is none; name and e-mail follow what Globus says at each sign-in."""
+        joined = int(self._now()) if now is None else now
+        profile = Profile(user_id=user_id, name=name, email=email, free_since=joined)
+        try:
+            self._table.put_new(asdict(profile))
+        except ConditionFailed as error:
+            there = _profile(error.item) if error.item else self.get(user_id)
+            if (there.name, there.email) == (name, email):
+                return there
+            item = self._table.update(
+                user_id,
+                update="SET #name = :name, email = :email",
+                condition="attribute_exists(user_id)",
+                names={"#name": "name"},
+                values={":name": name, ":email": email},
+            )
+            return _profile(item)
+        return profile
+
+    def get(self, user_id: str) -> Profile:
+        """The profile, read consistently.
+
+        :raises NotFound: when the person never signed in.
+        """
+        item = self._table.get(user_id)
+        if item is None:
+            raise NotFound(f"there is no user {user_id}")
+        return _profile(item)
+
+    def set_tier(self, user_id: str, tier: Tier) -> Profile:
+        """Put the person on a plan; nothing changes where they are on it already.
+
+        :raises NotFound: when the person never signed in.
+        :raises Conflict: when the tier was changed by somebody else at the same moment.
+        """
+        profile = self.get(user_id)
+        if profile.tier is tier:
+            return profile
+        free = tier is Tier.FREE
+        item = self._table.update(
+            user_id,
+            update=("SET tier = :tier, tier_version = :next, fanout_pending = :pending, free_since = :since"),
+            condition="tier_version = :version",
+            values={
+                ":tier": tier,
+                ":version": profile.tier_version,
+                ":next": profile.tier_version + 1,
+                ":pending": free,
+                ":since": int(self._now()) if free else None,
+            },
+        )
+        return _profile(item)
+
+
+def _profile(item: Item) -> Profile:
+    return Profile(**{**item, "tier": Tier(item["tier"])})

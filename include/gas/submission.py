@@ -1,0 +1,174 @@
+"""How a job comes to be: a link to upload to, then a record, then a DAG run. Each step is safe to repeat."""
+
+from __future__ import annotations
+
+import logging
+import time
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gas.errors import InputError, NotFound, Unavailable, UploadTooLarge
+from gas.job import JOB_ID, Job, JobStatus, job_to_json, new_job_id
+from gas.profiles_table import Profile, Tier
+
+if TYPE_CHECKING:
+    from gas.services import Services
+    from gas.settings import Settings
+
+__all__ = [
+    "DAG_ID",
+    "NotStarted",
+    "Upload",
+    "begin_upload",
+    "clean_file_name",
+    "job_to_json",
+    "submit",
+    "upload_limit_bytes",
+]
+
+log = logging.getLogger(__name__)
+
+DAG_ID = "annotate"
+FILE_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """Where and how one file may be put: a form for a browser, good for ``expires_in_s`` seconds."""
+
+    job_id: str
+    url: str
+    fields: dict[str, str]
+    max_bytes: int
+    expires_in_s: int
+
+
+class NotStarted(Unavailable):
+    """The job is recorded and safe, but Airflow could not be told; ``job`` is the PENDING record."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(
+            "your job is recorded, but the workflow engine does not answer just now, so it waits as PENDING; "
+            "it starts as soon as you submit it again, and nothing is done twice"
+        )
+        self.job = job
+
+
+def upload_limit_bytes(settings: Settings, profile: Profile) -> int:
+    """The largest file, in stored bytes, that the person's plan allows."""
+    premium = profile.tier is Tier.PREMIUM
+    return settings.premium_upload_limit_bytes if premium else settings.free_upload_limit_bytes
+
+
+def begin_upload(services: Services, *, profile: Profile, file_name: str, size_bytes: int, reference: str) -> Upload:
+    """Refuse early what would be refused later, then make a link for one upload. Nothing is recorded yet.
+
+    :raises InputError: for a file name that is none, or an empty file.
+    :raises ReferenceProblem: when the reference is not installed; the sentence says which are.
+    :raises UploadTooLarge: when ``size_bytes`` is over the plan's limit.
+    """
+    clean_file_name(file_name)
+    services.references.get(reference)
+    if size_bytes <= 0:
+        raise InputError("the file is empty; choose a VCF with a header and variants")
+    limit = upload_limit_bytes(services.settings, profile)
+    if size_bytes > limit:
+        raise _too_large(services.settings, profile, size_bytes)
+    job_id = new_job_id()
+    form = services.objects.presigned_upload(user_id=profile.user_id, job_id=job_id, max_bytes=limit)
+    return Upload(
+        job_id=job_id,
+        url=form["url"],
+        fields=form["fields"],
+        max_bytes=limit,
+        expires_in_s=services.settings.upload_link_s,
+    )
+
+
+def submit(
+    services: Services,
+    *,
+    profile: Profile,
+    job_id: str,
+    file_name: str,
+    reference: str,
+    now: Callable[[], float] = time.time,
+) -> Job:
+    """Record the job of an uploaded file, then ask for its DAG run. Submitting again is safe and finishes the work.
+
+    What counts is the stored object, whatever the browser said of it.
+
+    :raises InputError: when nothing was uploaded, or the file name or job id is none.
+    :raises ReferenceProblem: when the reference is not installed.
+    :raises UploadTooLarge: when the object is over the plan's limit; the object is deleted.
+    :raises Conflict: when the job id belongs to somebody else.
+    :raises NotStarted: when the job is recorded and Airflow does not answer.
+    """
+    if not JOB_ID.match(job_id):
+        raise InputError("this is not a job id that GAS gave out; begin a new upload")
+    try:
+        job = services.jobs.owned(job_id, profile.user_id)
+    except NotFound:
+        job = _record(services, profile, job_id, file_name, reference, int(now()))
+    if job.job_status is not JobStatus.PENDING:
+        return job
+    try:
+        services.airflow.submit(DAG_ID, run_id=job_id, conf={"job_id": job_id})
+    except Unavailable as error:
+        log.warning("job %s is recorded and could not be started: %s", job_id, error)
+        raise NotStarted(job) from error
+    return job
+
+
+def clean_file_name(file_name: str) -> str:
+    """The name to show for an upload: the last part of what the browser sent.
+
+    :raises InputError: when it is blank, longer than 200 characters, or holds control characters.
+    """
+    name = file_name.replace("\\", "/").rpartition("/")[2].strip()
+    if not name:
+        raise InputError("the file has no name; give it one that ends in .vcf, .vcf.gz or .bcf")
+    if len(name) > FILE_NAME_CHARACTERS:
+        raise InputError(f"the file name is longer than {FILE_NAME_CHARACTERS} characters; shorten it")
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in name):
+        raise InputError("the file name holds characters that cannot be shown; rename the file")
+    return name
+
+
+def _record(services: Services, profile: Profile, job_id: str, file_name: str, reference: str, now: int) -> Job:
+    name = clean_file_name(file_name)
+    services.references.get(reference)
+    stored = services.objects.head_input(user_id=profile.user_id, job_id=job_id)
+    if stored is None:
+        raise InputError("the file has not arrived; upload it, then submit again")
+    if stored.size_bytes > upload_limit_bytes(services.settings, profile):
+        services.objects.delete_version(stored)
+        raise _too_large(services.settings, profile, stored.size_bytes)
+    return services.jobs.create(
+        Job(
+            job_id=job_id,
+            user_id=profile.user_id,
+            input_file_name=name,
+            reference=reference,
+            submit_time=now,
+            job_status=JobStatus.PENDING,
+            input=stored,
+        )
+    )
+
+
+def _too_large(settings: Settings, profile: Profile, size_bytes: int) -> UploadTooLarge:
+    limit = upload_limit_bytes(settings, profile)
+    said = f"the file has {_size(size_bytes)} and the {profile.tier} plan takes at most {_size(limit)}"
+    if profile.tier is Tier.FREE and size_bytes <= settings.premium_upload_limit_bytes:
+        return UploadTooLarge(f"{said}; upgrade to premium for up to {_size(settings.premium_upload_limit_bytes)}")
+    return UploadTooLarge(f"{said}; compress it with bgzip, or split it")
+
+
+def _size(size_bytes: int) -> str:
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.4g} {unit}"
+    return f"{size_bytes} bytes"
