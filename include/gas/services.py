@@ -12,12 +12,11 @@ from gas.events import Events
 from gas.jobs_table import JobsTable
 from gas.objects import Objects
 from gas.profiles_table import ProfilesTable
+from gas.references import ReferenceStore
 from gas.settings import Settings
 
 if TYPE_CHECKING:
     import boto3
-
-    from gas.references import ReferenceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +38,6 @@ def build(settings: Settings, *, session: boto3.Session | None = None, endpoint_
     :param session: where AWS credentials come from; boto3's own chain when ``None``.
     :param endpoint_url: of an AWS stand-in; boto3's ``AWS_ENDPOINT_URL`` or AWS itself when ``None``.
     """
-    from gas.references import ReferenceStore  # brings the engine's libraries, which the record alone does not need
-
     aws = Aws(region=settings.region, session=session, endpoint_url=endpoint_url)
     return Services(
         settings=settings,
