@@ -49,6 +49,9 @@ ByteProgress = Callable[[int, int], None]
 ATTEMPTS = 5
 """How often a repeatable exchange is tried in all; the waits between add up to about 3 s."""
 
+START_ATTEMPTS = 12
+"""The same for starting an uploaded job, about 30 s: it outlives a restart, and saves a second upload."""
+
 PATIENCE_S = 120.0
 """How long a watched server may be out of reach before watching gives up."""
 
@@ -160,12 +163,10 @@ class Client:
 
     :param server: base address of the web app.
     :param token: a GAS token (``gas login``) or a Globus access token with GAS's scope; None where signing in.
-    :param attempts: how often a repeatable exchange is tried before the error is raised.
     """
 
-    def __init__(self, server: str = DEFAULT_SERVER, *, token: str | None = None, attempts: int = ATTEMPTS) -> None:
+    def __init__(self, server: str = DEFAULT_SERVER, *, token: str | None = None) -> None:
         self.server = server_address(server)
-        self._attempts = attempts
         self._heard = False
         headers = {"Accept": "application/json", "User-Agent": "gas-client"}
         if token is not None:
@@ -237,7 +238,10 @@ class Client:
         )
         self._upload(path, upload=upload, on_upload=on_upload)
         body = {"job_id": upload["job_id"], "file_name": name, "reference": reference}
-        return cast(JobJson, self._json("POST", "jobs", body=body))
+        try:
+            return cast(JobJson, self._json("POST", "jobs", body=body, attempts=START_ATTEMPTS))
+        except Unavailable as error:
+            raise Unavailable(f"{error} (job {upload['job_id']})") from error
 
     def jobs(self, *, status: str | None = None, page_size: int = 50) -> Iterator[JobJson]:
         """The person's jobs, newest first, fetched page by page as they are asked for."""
@@ -340,21 +344,18 @@ class Client:
         part = target.parent / f".gas-{secrets.token_hex(8)}.part"
         try:
             with part.open("xb") as stream:
-                size_bytes, sha256 = self._fetch(
-                    f"{_job_path(job_id)}/download/{output}", stream, expected=expected, on_progress=on_progress
-                )
-                stream.flush()
-                os.fsync(stream.fileno())
-            if expected is not None and (size_bytes, sha256) != (expected["size_bytes"], expected["sha256"]):
-                raise Damaged(
-                    f"the {output} that arrived is not the one in the job's record (its size or SHA-256 differs); "
-                    "nothing was kept: try again"
-                )
-            part.replace(target)
+                try:
+                    size_bytes, sha256 = self._fetch(
+                        f"{_job_path(job_id)}/download/{output}", stream, expected=expected, on_progress=on_progress
+                    )
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                    part.replace(target)
+                except BaseException:
+                    part.unlink()
+                    raise
         except OSError as error:
             raise GasError(f"cannot write {target}: {error.strerror}") from error
-        finally:
-            part.unlink(missing_ok=True)
         return Downloaded(output=output, path=target, size_bytes=size_bytes, sha256=sha256)
 
     # Signing in.
@@ -375,7 +376,7 @@ class Client:
     # How an exchange is made.
 
     def _json(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int | None = None
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int = ATTEMPTS
     ) -> dict[str, Any]:
         response = self._exchange(method, path, body=body, attempts=attempts)
         try:
@@ -387,21 +388,22 @@ class Client:
         return document
 
     def _exchange(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int | None = None
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int = ATTEMPTS
     ) -> httpx.Response:
         """One request to the API, repeated while that may help; every refusal as its GasError."""
-        for left in _countdown(attempts or self._attempts):
+        for tried in range(1, attempts + 1):
+            again = tried < attempts
             try:
                 response = self._api.request(method, path, json=body)
             except httpx.TransportError as error:
                 # A server that has never answered is not there; one that has is being started again.
-                if left and (self._heard or not isinstance(error, httpx.ConnectError)):
-                    _back_off(left)
+                if again and (self._heard or not isinstance(error, httpx.ConnectError)):
+                    _back_off(tried)
                     continue
                 raise self._out_of_reach(error) from error
             self._heard = True
-            if response.status_code in _TRANSIENT and left:
-                _back_off(left, response.headers.get("Retry-After"))
+            if response.status_code in _TRANSIENT and again:
+                _back_off(tried, response.headers.get("Retry-After"))
                 continue
             if response.is_success or (response.has_redirect_location and "/download/" in path):
                 return response
@@ -442,7 +444,8 @@ class Client:
 
     def _upload(self, path: Path, *, upload: Mapping[str, Any], on_upload: ByteProgress | None) -> None:
         """Stream the file to the presigned POST. The same key may be written twice: the server takes the last."""
-        for left in _countdown(self._attempts):
+        for tried in range(1, ATTEMPTS + 1):
+            again = tried < ATTEMPTS
             try:
                 with _CountedFile(path, on_upload) as stream:
                     # "input": what the person calls the file reaches neither a key nor a header of the storage.
@@ -452,16 +455,16 @@ class Client:
             except httpx.LocalProtocolError as error:
                 raise InputError(f"{path} changed while it was uploaded; submit it again") from error
             except httpx.TransportError as error:
-                if left:
-                    _back_off(left)
+                if again:
+                    _back_off(tried)
                     continue
                 raise Unavailable(f"the upload to {_host(upload['url'])} broke off ({error}); submit again") from error
             if response.is_success:
                 return
             if (
                 response.status_code in _TRANSIENT or response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
-            ) and left:
-                _back_off(left, response.headers.get("Retry-After"))
+            ) and again:
+                _back_off(tried, response.headers.get("Retry-After"))
                 continue
             match = _S3_CODE.search(response.text)
             code = match[1] if match else f"status {response.status_code}"
@@ -477,15 +480,16 @@ class Client:
         """Write the file to the stream; return its size and hex SHA-256. Resumes with a fresh link where it broke."""
         digest = hashlib.sha256()
         done = 0
-        for left in _countdown(self._attempts):
+        for tried in range(1, ATTEMPTS + 1):
+            again = tried < ATTEMPTS
             link = self._exchange("GET", path).headers.get("Location")
             if link is None:
                 raise Unavailable(f"{self.server} gave no link for the download; is it of this version?")
             headers = {"Range": f"bytes={done}-"} if done else {}
             try:
                 with self._storage.stream("GET", link, headers=headers) as response:
-                    if response.status_code in _TRANSIENT and left:
-                        _back_off(left, response.headers.get("Retry-After"))
+                    if response.status_code in _TRANSIENT and again:
+                        _back_off(tried, response.headers.get("Retry-After"))
                         continue
                     if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
                         raise Unavailable(
@@ -505,12 +509,18 @@ class Client:
                         if on_progress is not None:
                             on_progress(done, total)
             except httpx.TransportError as error:
-                if left:
-                    _back_off(left)
+                if again:
+                    _back_off(tried)
                     continue
                 raise Unavailable(f"the download from {_host(link)} broke off ({error}); try again") from error
             break
-        return done, digest.hexdigest()
+        sha256 = digest.hexdigest()
+        if expected is not None and (done, sha256) != (expected["size_bytes"], expected["sha256"]):
+            raise Damaged(
+                "the file that arrived is not the one in the job's record (its size or SHA-256 differs); "
+                "nothing was kept: try again"
+            )
+        return done, sha256
 
 
 class _CountedFile(io.FileIO):
@@ -528,14 +538,9 @@ class _CountedFile(io.FileIO):
         return chunk
 
 
-def _countdown(attempts: int) -> Iterator[int]:
-    """How many attempts are left after this one, for each."""
-    yield from range(attempts - 1, -1, -1)
-
-
-def _back_off(left: int, retry_after: str | None = None) -> None:
-    """Pause before the next attempt, longer each time, and never in step with other clients."""
-    pause_s = 0.2 * 2 ** max(0, ATTEMPTS - 1 - left)
+def _back_off(tried: int, retry_after: str | None = None) -> None:
+    """Pause after so many attempts, longer each time, and never in step with other clients."""
+    pause_s = min(4.0, 0.1 * 2**tried)
     if retry_after is not None and retry_after.isdigit():
         pause_s = min(30.0, float(retry_after))
     time.sleep(pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads retries, decides no secret

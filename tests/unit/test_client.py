@@ -147,6 +147,15 @@ def test_upload_of_a_big_file_needs_no_memory_for_it(gas: Client, server: GasSer
     assert peak_bytes < 4 << 20
 
 
+def test_job_that_cannot_be_started_yet_is_named(gas: Client, server: GasServer, vcf: Path) -> None:
+    """The upload is not lost: starting is tried longer than anything else, and the error ends with the job's id."""
+    server.faults = [Fault("POST /api/v1/jobs", status=503, times=99)]
+    with pytest.raises(Unavailable) as error:
+        gas.submit(vcf, reference="sars-cov-2")
+    assert str(error.value).endswith(f"(job {next(iter(server.stored))})")
+    assert server.seen["POST /api/v1/jobs"] == client_module.START_ATTEMPTS
+
+
 # Watching.
 
 
