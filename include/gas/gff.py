@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from gas.errors import ReferenceProblem
@@ -143,12 +143,12 @@ def read(path: Path, *, contigs: Mapping[str, int], aliases: Mapping[str, str]) 
     return linker.models()
 
 
-def write(models: GeneModels, out: IO[bytes], *, order: Iterable[str]) -> None:
-    """Write the models in Ensembl's form, sorted by contig (in ``order``) and position, parents before their parts."""
+def written(models: GeneModels, *, order: Iterable[str]) -> Iterator[str]:
+    """The models in Ensembl's form, one text a contig (in ``order``), sorted by position, parents first."""
     by_contig: dict[str, list[Transcript]] = defaultdict(list)
     for transcript in models.transcripts:
         by_contig[transcript.gene.contig].append(transcript)
-    out.write(b"##gff-version 3\n")
+    yield "##gff-version 3\n"
     for contig in order:
         lines: list[tuple[int, int, str]] = []
         for gene in {t.gene.id: t.gene for t in by_contig[contig]}.values():
@@ -166,7 +166,7 @@ def write(models: GeneModels, out: IO[bytes], *, order: Iterable[str]) -> None:
             ):
                 lines.extend((p.start, 2, _line(t.gene, kind, p, f"Parent=transcript:{t.id}")) for p in parts)
         lines.sort()
-        out.writelines(line.encode() for _, _, line in lines)
+        yield "".join(line for _, _, line in lines)
 
 
 def cut_points(models: GeneModels, *, lengths: Mapping[str, int], margin: int, spacing: int) -> dict[str, list[int]]:

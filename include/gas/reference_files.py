@@ -1,0 +1,498 @@
+"""Checks the files of a new reference and writes them in the form in which the engine reads them.
+
+Everything is streamed: a genome of several gigabases or a source of a billion records needs no more memory than a
+virus. (Gene models are the exception: about 1 KB for each transcript's line.)
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import pysam
+from pysam import bcftools
+from pysam.utils import SamtoolsError
+
+from gas import contig_names, gff
+from gas.errors import ReferenceProblem
+from gas.references import NewSource, Source
+
+#: Bases kept clear on either side of a gene when work is split: ``csq`` looks 8 bases into an intron for splice
+#: regions and pads the sequence by 10 (bcftools 1.24, csq.c).
+CUT_MARGIN = 20
+#: Bases between two cuts where no gene is near.
+CUT_SPACING = 100_000
+
+_BLOCK = 1 << 22
+_BGZF_MAGIC = b"\x1f\x8b\x08\x04"
+_GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST_TBI = 1 << 29  # positions beyond this need a CSI index
+_HEADER_LINE = re.compile(rb"^>[^\n]*\n?", re.MULTILINE)
+#: IUPAC nucleotide codes, gaps, and line ends.
+_NUCLEOTIDES = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-*.\r\n"
+_STOPS = frozenset({"TAA", "TAG", "TGA"})
+_SHOWN = 5
+_BCFTOOLS = """
+import sys
+from pysam import SamtoolsError, bcftools
+command = getattr(bcftools, sys.argv[1])
+try:
+    command(*sys.argv[2:], catch_stdout=False)
+except SamtoolsError as error:
+    sys.exit(str(error))
+sys.stderr.write(command.get_messages() or "")
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Genome:
+    """An installed FASTA."""
+
+    path: Path
+    contigs: Mapping[str, int]
+    """Names and lengths in bases, in the file's order."""
+    aliases: Mapping[str, str]
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Genes:
+    """Installed gene models, and where between them work may be split."""
+
+    sha256: str
+    transcripts: int
+    """Coding transcripts."""
+    genes: int
+    cuts: Mapping[str, Sequence[int]]
+    notes: tuple[str, ...]
+
+
+def install_genome(fasta: Path, folder: Path) -> Genome:
+    """Write ``genome.fa.gz`` (bgzip) and its two indexes into ``folder``.
+
+    :raises ReferenceProblem: when the file cannot be read, is no FASTA of nucleotides, or names a contig twice.
+    """
+    target = folder / "genome.fa.gz"
+    digest = hashlib.sha256()
+    with _opened(fasta) as raw:
+        magic = raw.read(4)
+        raw.seek(0)
+        if not magic:
+            raise ReferenceProblem(f"{fasta.name} is empty.")
+        if magic == _BGZF_MAGIC:
+            with target.open("wb") as copy:
+                for block in _blocks(raw, digest):
+                    copy.write(block)
+            with pysam.BGZFile(str(target), "rb", None) as text:
+                _check_sequence(fasta.name, iter(lambda: text.read(_BLOCK), b""))
+        else:
+            blocks = _blocks(raw, digest)
+            if magic.startswith(_GZIP_MAGIC):
+                blocks = _inflated(blocks, name=fasta.name)
+            with pysam.BGZFile(str(target), "wb", None) as out:
+                _check_sequence(fasta.name, _copied(blocks, out))
+    try:
+        pysam.faidx(str(target))
+    except SamtoolsError as error:
+        raise ReferenceProblem(
+            f"{fasta.name} cannot be indexed: every line of a sequence but the last must have the same length, and no "
+            f"blank line may lie inside one ({_last_line(error)})."
+        ) from error
+    contigs = _read_fai(Path(f"{target}.fai"), name=fasta.name)
+    return Genome(path=target, contigs=contigs, aliases=contig_names.aliases(contigs), sha256=digest.hexdigest())
+
+
+def install_genes(path: Path, folder: Path, *, genome: Genome) -> Genes:
+    """Write ``genes.gff3.gz`` and its index into ``folder``, in the form ``csq`` reads, and let ``csq`` read it once.
+
+    :raises ReferenceProblem: when the file is no GFF3, has no coding transcript, or belongs to another genome.
+    """
+    sha256 = _sha256(path)
+    models = gff.read(path, contigs=genome.contigs, aliases=genome.aliases)
+    known = {c for c in models.contigs if genome.aliases.get(c, c) in genome.contigs}
+    if models.contigs and not known:
+        raise ReferenceProblem(
+            f"The contigs do not match: {path.name} has {_some(models.contigs)}, "
+            f"the genome has {_some(genome.contigs)}."
+        )
+    if not models.coding:
+        reasons = "".join(f"; {count:,} are {reason}" for reason, count in models.left_out.items())
+        raise ReferenceProblem(
+            f"{path.name} has no coding transcript (a CDS whose parents lead to a gene){reasons}. Without one no "
+            "consequence can be found: give the GFF3 of Ensembl or NCBI for this genome."
+        )
+    _check_translation(path.name, models, genome)
+    target = folder / "genes.gff3.gz"
+    with pysam.BGZFile(str(target), "wb", None) as out:
+        for text in gff.written(models, order=genome.contigs):
+            out.write(text.encode())
+    pysam.tabix_index(str(target), preset="gff", csi=max(genome.contigs.values()) >= _LONGEST_TBI)
+    _check_with_csq(target, folder, genome=genome)
+    notes = [f"{count:,} transcripts left out: {reason}." for reason, count in sorted(models.left_out.items())]
+    if strange := models.contigs - known:
+        notes.append(f"Genes left out on contigs that the genome lacks: {_some(strange)}.")
+    return Genes(
+        sha256=sha256,
+        transcripts=models.coding,
+        genes=len(models.genes),
+        cuts=gff.cut_points(models, lengths=genome.contigs, margin=CUT_MARGIN, spacing=CUT_SPACING),
+        notes=tuple(notes),
+    )
+
+
+def install_source(source: NewSource, folder: Path, *, genome: Genome) -> tuple[Source, tuple[str, ...]]:
+    """Write ``NAME.bcf`` and its index into ``folder``: alleles split and left-aligned, the chosen INFO fields alone.
+
+    :return: the source, and notes on what was left out.
+    :raises ReferenceProblem: when the file cannot be read, lacks a field, or belongs to another genome.
+    """
+    sha256 = _sha256(source.path)
+    header = _header(source)
+    if missing := [field for field in source.info_fields if field not in header.info]:
+        raise ReferenceProblem(
+            f"The source {source.name!r} has no INFO field {', '.join(missing)}; it has {_some(header.info, 30)}."
+        )
+    version, date = _release(header)
+    target = folder / f"{source.name}.bcf"
+    installed = Source(
+        name=source.name, path=target, info_fields=source.info_fields, version=version, date=date, sha256=sha256
+    )
+    vcf, contigs = _indexed(source, header, folder)
+    own = {name: genome.aliases.get(name, name) for name in contigs}
+    known = {name: to for name, to in own.items() if to in genome.contigs}
+    if not known:
+        raise ReferenceProblem(
+            f"The contigs do not match: the source {source.name!r} has {_some(contigs)}, the genome has "
+            f"{_some(genome.contigs)}."
+        )
+    notes = []
+    if strange := contigs - known.keys():
+        notes.append(f"{source.name}: records left out on contigs that the genome lacks: {_some(strange)}.")
+    taken, refused = _normalise(installed, vcf, folder, known=known, whole=not strange, genome=genome)
+    if refused >= max(1, taken):
+        raise ReferenceProblem(
+            f"The source {source.name!r} belongs to another genome or genome build: the REF of {refused:,} of its "
+            f"{taken + refused:,} records is not what the genome has there."
+        )
+    if refused:
+        notes.append(f"{source.name}: {refused:,} records left out whose REF is not what the genome has there.")
+    if vcf != source.path:
+        vcf.unlink()
+    for index in folder.glob(".input.*"):
+        index.unlink()
+    return installed, tuple(notes)
+
+
+# --- the genome -------------------------------------------------------------------------------------------------------
+
+
+def _inflated(blocks: Iterable[bytes], *, name: str) -> Iterator[bytes]:
+    """The text of a gzip file, which may be several streams in a row, in pieces of bounded size."""
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    begun = False
+    try:
+        for block in blocks:
+            pending = block
+            while pending:
+                begun = True
+                yield inflater.decompress(pending, _BLOCK)
+                pending = inflater.unconsumed_tail
+                if inflater.eof:
+                    pending, begun = inflater.unused_data, False
+                    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    except zlib.error as error:
+        raise ReferenceProblem(f"{name} cannot be read: {error}.") from error
+    if begun:
+        raise ReferenceProblem(f"{name} is cut off: its gzip stream has no end.")
+
+
+def _copied(blocks: Iterable[bytes], out: pysam.BGZFile) -> Iterator[bytes]:
+    for block in blocks:
+        out.write(block)
+        yield block
+
+
+def _check_sequence(name: str, blocks: Iterable[bytes]) -> None:
+    """See that the text is FASTA, each sequence named once and of nucleotides."""
+    names: set[bytes] = set()
+    held = b""  # the begin of a header line that the end of a block cut off
+    start = True
+    for block in blocks:
+        text = held + block
+        if start and text and not text.startswith(b">"):
+            raise ReferenceProblem(f"{name} is no FASTA file: it does not begin with '>'.")
+        start = start and not text
+        last_line = text.rfind(b"\n") + 1
+        held = text[last_line:] if text[last_line : last_line + 1] == b">" else b""
+        text = text[: len(text) - len(held)]
+        for header in _HEADER_LINE.findall(text):
+            contig = (header[1:].split() or [b""])[0]
+            if contig in names or not contig:
+                raise ReferenceProblem(
+                    f"{name} names the sequence {contig.decode(errors='replace')!r} twice."
+                    if contig
+                    else f"{name} has a sequence without a name."
+                )
+            names.add(contig)
+        if strange := _HEADER_LINE.sub(b"", text).translate(None, _NUCLEOTIDES):
+            raise ReferenceProblem(f"{name} is no FASTA file of nucleotides: a sequence holds {chr(strange[0])!r}.")
+
+
+def _read_fai(fai: Path, *, name: str) -> dict[str, int]:
+    contigs: dict[str, int] = {}
+    for line in fai.read_text().splitlines():
+        contig, length = line.split("\t")[:2]
+        contigs[contig] = int(length)
+    if empty := [contig for contig, length in contigs.items() if not length]:
+        raise ReferenceProblem(f"{name}: the sequence {empty[0]!r} is empty.")
+    if not contigs:
+        raise ReferenceProblem(f"{name} holds no sequence.")
+    return contigs
+
+
+# --- the genes --------------------------------------------------------------------------------------------------------
+
+
+def _check_translation(name: str, models: gff.GeneModels, genome: Genome, *, sample: int = 200) -> None:
+    """Refuse genes that do not translate on this genome: most of a sample would have a stop in the middle."""
+    coding = [t for t in models.transcripts if t.cds]
+    chosen = coding[:: -(-len(coding) // sample)]
+    with pysam.FastaFile(str(genome.path)) as bases:
+        broken = sum(_has_inner_stop(t, bases) for t in chosen)
+    if broken * 2 > len(chosen):
+        raise ReferenceProblem(
+            f"The genes of {name} do not fit the genome: {broken} of {len(chosen)} proteins looked at would have a "
+            "stop codon in the middle. They belong to another genome or genome build."
+        )
+
+
+def _has_inner_stop(transcript: gff.Transcript, bases: Any) -> bool:
+    sequence = "".join(bases.fetch(transcript.gene.contig, part.start - 1, part.end).upper() for part in transcript.cds)
+    phase = transcript.cds[0].phase
+    if transcript.gene.strand == "-":
+        sequence = sequence.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+        phase = transcript.cds[-1].phase
+    return any(sequence[i : i + 3] in _STOPS for i in range(phase, len(sequence) - 5, 3))
+
+
+def _check_with_csq(genes: Path, folder: Path, *, genome: Genome) -> None:
+    """Run ``csq`` on the first base of the genome, in a child process: it stops, or crashes, on genes it cannot use."""
+    contig = next(iter(genome.contigs))
+    with pysam.FastaFile(str(genome.path)) as bases:
+        base = bases.fetch(contig, 0, 1).upper()
+    probe = folder / ".probe.vcf"
+    probe.write_text(
+        f"##fileformat=VCFv4.3\n##contig=<ID={contig}>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        f"{contig}\t1\t.\t{base}\t{'C' if base == 'A' else 'A'}\t.\t.\t.\n"
+    )
+    try:
+        command = ["csq", "-l", "-f", str(genome.path), "-g", str(genes), "-o", str(folder / ".probe.out"), str(probe)]
+        run = subprocess.run(_bcftools(*command), capture_output=True, check=False)
+        if run.returncode:
+            raise ReferenceProblem(f"csq cannot use these genes: {_last_line(run.stderr.decode(errors='replace'))}")
+    finally:
+        for left in folder.glob(".probe.*"):
+            left.unlink()
+
+
+# --- a source ---------------------------------------------------------------------------------------------------------
+
+
+def _header(source: NewSource) -> Any:
+    """The header of the source's VCF.
+
+    :raises ReferenceProblem: when there is no such file, or it is no VCF.
+    """
+    try:
+        with pysam.VariantFile(str(source.path)) as vcf:
+            return vcf.header.copy()
+    except (OSError, ValueError) as error:
+        raise ReferenceProblem(f"{source.path.name} cannot be read as VCF: {error}.") from error
+
+
+def _release(header: Any) -> tuple[str, str]:
+    """What a VCF's header says of its release and date, in the words of ClinVar, dbSNP, gnomAD and the like."""
+    said: dict[str, str] = {}
+    for record in header.records:
+        if record.type == "GENERIC" and record.value:
+            said.setdefault(record.key.lower(), record.value.strip().strip('"'))
+    date = said.get("filedate") or said.get("file_date") or said.get("date") or ""
+    for pattern in ("%Y%m%d", "%Y-%m-%d", "%d/%m/%Y", "%Y/%m/%d"):
+        try:
+            date = datetime.strptime(date, pattern).date().isoformat()  # noqa: DTZ007 - a day, no time of it
+        except ValueError:
+            continue
+        break
+    name, build = said.get("source", ""), said.get("dbsnp_build_id", "")
+    release = said.get("version") or said.get("release") or ""
+    words = [name or ("dbSNP" if build else ""), f"build {build}" if build else release or (date if name else "")]
+    return " ".join(filter(None, words)), date
+
+
+def _indexed(source: NewSource, header: Any, folder: Path) -> tuple[Path, set[str]]:
+    """A form of the source that can be streamed to BCF, and the contigs it has records on.
+
+    The person's own folder is only read: what must be compressed, indexed or completed is made in ``folder``.
+    """
+    path = source.path
+    with _opened(path) as raw:
+        magic = raw.read(4)
+    with pysam.VariantFile(str(path)) as vcf:
+        if vcf.format == "BCF":
+            return path, set(header.contigs)
+    try:
+        if not magic.startswith(_BGZF_MAGIC):
+            packed = folder / ".input.vcf.gz"
+            _recompress(path, packed, gzipped=magic.startswith(_GZIP_MAGIC))
+            path = packed
+        index = next((i for i in (Path(f"{source.path}.tbi"), Path(f"{source.path}.csi")) if i.exists()), None)
+        if index is None or path != source.path:
+            index = folder / ".input.index"
+            pysam.tabix_index(str(path), preset="vcf", index=str(index), csi=True, force=True, keep_original=True)
+        with pysam.TabixFile(str(path), index=str(index)) as table:
+            contigs = set(table.contigs)
+    except (OSError, ValueError, SamtoolsError) as error:
+        raise ReferenceProblem(
+            f"{source.path.name} cannot be indexed: its records must be sorted by contig and position (bcftools sort "
+            f"does it), and the file whole ({_last_line(error)})."
+        ) from error
+    if contigs - set(header.contigs):
+        path = _with_contigs(path, contigs | set(header.contigs), folder)
+    return path, contigs
+
+
+def _recompress(path: Path, target: Path, *, gzipped: bool) -> None:
+    with gzip.open(path) if gzipped else path.open("rb") as text, pysam.BGZFile(str(target), "wb", None) as out:
+        while block := text.read(_BLOCK):
+            out.write(block)
+
+
+def _with_contigs(path: Path, contigs: Iterable[str], folder: Path) -> Path:
+    """The same VCF with a ``##contig`` line for every contig: BCF has no other place for their names."""
+    fai = folder / ".input.fai"
+    fai.write_text("".join(f"{name}\t{(1 << 31) - 1}\t0\t1\t2\n" for name in sorted(contigs)))
+    target = folder / ".input.contigs.vcf.gz"
+    subprocess.run(_bcftools("reheader", "-f", str(fai), "-o", str(target), str(path)), capture_output=True, check=True)
+    return target
+
+
+def _normalise(
+    source: Source, vcf: Path, folder: Path, *, known: Mapping[str, str], whole: bool, genome: Genome
+) -> tuple[int, int]:
+    """Stream the source through ``view``, ``annotate`` and ``norm``; records left, and with a wrong REF."""
+    chromosomes = folder / ".input.chromosomes"
+    chromosomes.write_text("".join(f"{name}\t{own}\n" for name, own in known.items() if name != own))
+    fields = folder / ".input.fields"
+    fields.write_text("".join(f"INFO/{field}\t{column}\n" for field, column in source.columns.items()))
+    targets = folder / ".input.targets"
+    targets.write_text("".join(f"{name}\t1\t{genome.contigs[own]}\n" for name, own in known.items()))
+    renames = [
+        argument
+        for option, names in (("--rename-chrs", chromosomes), ("--rename-annots", fields))
+        if names.stat().st_size
+        for argument in (option, str(names))
+    ]
+    kept = ",".join(f"^INFO/{field}" for field in source.info_fields) or "INFO"
+    steps = (
+        ("view", "-G", "-Ou", *(() if whole else ("-T", str(targets))), str(vcf)),
+        ("annotate", "-Ou", "-x", kept, *renames, "-"),
+        ("norm", "-m", "-any", "-c", "x", "-f", str(genome.path), "-Ob", "-o", str(source.path), "-"),
+    )
+    said = _pipe(source.name, steps)
+    try:
+        bcftools.index("-f", str(source.path))
+    except SamtoolsError:  # left-aligning moved a record past another's window
+        in_order = folder / ".input.sorted.bcf"
+        scratch = str(folder / ".input.sort")
+        bcftools.sort("-m", "256M", "-T", scratch, "-Ob", "-o", str(in_order), str(source.path))
+        in_order.replace(source.path)
+        bcftools.index("-f", str(source.path))
+    return int(str(bcftools.index("-n", str(source.path)))), _mismatches(said)
+
+
+def _pipe(name: str, steps: Sequence[Sequence[str]]) -> str:
+    """Run bcftools commands, each reading what the one before writes; what the last one said.
+
+    :raises ReferenceProblem: with what the first failing one said.
+    """
+    running: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryFile() as first_said, tempfile.TemporaryFile() as last_said:
+        for step in steps:
+            running.append(
+                subprocess.Popen(
+                    _bcftools(*step),
+                    stdin=running[-1].stdout if running else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=last_said if step is steps[-1] else first_said,
+                )
+            )
+        for process in running[:-1]:
+            process.stdout.close()  # type: ignore[union-attr]  # stdout=PIPE above; the next command holds the other end
+        running[-1].communicate()
+        codes = [process.wait() for process in running]
+        for said in (first_said, last_said):
+            said.seek(0)
+        if any(codes):
+            message = (first_said.read() or last_said.read()).decode(errors="replace")
+            raise ReferenceProblem(f"The source {name!r} cannot be read: {_last_line(message)}")
+        return last_said.read().decode(errors="replace")
+
+
+def _mismatches(said: str) -> int:
+    """How many records ``norm -c x`` left out because of their REF (its last line: names, then numbers)."""
+    match = re.search(r"^Lines\s+(\S+):\s+(\S+)$", said, re.MULTILINE)
+    if match is None:
+        return 0
+    return int(dict(zip(match[1].split("/"), match[2].split("/"), strict=True)).get("mismatch_removed", 0))
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+def _bcftools(*arguments: str) -> list[str]:
+    """The command line of a bcftools command in a process of its own, where a crash harms nobody."""
+    return [sys.executable, "-c", _BCFTOOLS, *arguments]
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ReferenceProblem(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _blocks(raw: IO[bytes], digest: Any) -> Iterator[bytes]:
+    while block := raw.read(_BLOCK):
+        digest.update(block)
+        yield block
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with _opened(path) as raw:
+        for _ in _blocks(raw, digest):
+            pass
+    return digest.hexdigest()
+
+
+def _last_line(error: object) -> str:
+    """The last thing a tool said that is not empty."""
+    lines = [line for line in str(error).replace("\\n", "\n").splitlines() if line.strip(" '\"")]
+    return lines[-1].strip(" '\"") if lines else "no reason given"
+
+
+def _some(names: Iterable[str], shown: int = _SHOWN) -> str:
+    """The first few of these names."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - shown:,} more" if len(ordered) > shown else ""
+    return (", ".join(ordered[:shown]) or "none") + more
