@@ -2,21 +2,42 @@
 
 A worker that only reads one object must not pay for the models of five services, and a web server's threads must not
 make clients at the same time: boto3 sessions are not safe for that.
+
+Reading and parsing the services' models is what making a client costs (70 ms for DynamoDB, 35 ms for S3; 3 ms each
+once they are parsed), so one loader keeps them for the whole process, and for the processes forked from it.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+
+
+@functools.cache
+def _models() -> Loader:
+    return create_loader()
+
+
+def warm_models(region: str) -> None:
+    """Parse the models of the services that a job needs, so that forks of this process find them parsed.
+
+    Clients are made with placeholder credentials and thrown away; nothing is sent.
+    """
+    placeholder = boto3.Session(aws_access_key_id="-", aws_secret_access_key="-", region_name=region)  # noqa: S106 - a placeholder, never sent
+    aws = Aws(region=region, session=placeholder)
+    for client in (aws.dynamodb, aws.s3, aws.sns):
+        client.close()
 
 
 class Aws:
@@ -69,6 +90,8 @@ class Aws:
             if service not in self._clients:
                 if self._session is None:
                     self._session = boto3.Session(region_name=self._region)
+                # boto3 has no public way to its botocore session; register_component itself is public there.
+                self._session._session.register_component("data_loader", _models())
                 self._clients[service] = self._session.client(
                     cast("Any", service),  # the stubs overload this on literal names
                     region_name=self.region,

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     work_dir: Path | None = None
     """Where a job's files lie while it runs; the system's temporary folder when unset."""
 
+    max_running_jobs: int = Field(default=16, ge=1, le=1024)
+    """How many jobs run at once, in all of Airflow: a burst waits in its own queue and holds up no other DAG."""
+
     # What a plan allows, in bytes of the stored (compressed) upload.
     free_upload_limit_bytes: int = Field(default=10 * MIB, ge=1)
     premium_upload_limit_bytes: int = Field(default=5 * GIB, ge=1, le=5 * GIB)  # S3 takes at most 5 GiB in one POST

@@ -1,0 +1,95 @@
+"""### annotate: one run carries one job, from the uploaded VCF to its annotated result
+
+**When.** GAS starts a run for each submitted job; the run's id is the job's id, so that submitting twice starts one.
+Nothing is scheduled, and a run cannot be backfilled. To start a job's run by hand, trigger with `{"job_id": "..."}`.
+
+**What.** One task does all of it: it takes the job's record, streams the upload from S3, checks and annotates it in a
+child process, puts the result, commits it in one conditional write and tells the topic `gas-glacier`. Progress is in
+the record, not here.
+
+**When something goes wrong.**
+
+- *Bad input* (not a VCF, the wrong genome build, ...): the job is FAILED at once, with a sentence for its owner. The
+  run **succeeds**: it did what there was to do, and nobody has to look at it. The task's log names the reason.
+- *Trouble* (AWS, a full disk, a crash of the engine): the task is tried again after 5 s, 10 s, 20 s, ... After the
+  last try the run is failed, and the job FAILED with a sentence that says so.
+- *A killed worker*: the next try takes the job over. Attempts are fenced: a worker that wakes up late deletes what it
+  put and changes nothing.
+- *Clearing a run* is always safe. A job that has ended stays as it is; another result is always another job.
+
+**Settings.** `GAS_MAX_RUNNING_JOBS` bounds the runs and tasks at once, `GAS_PROCESSORS` what one job may use,
+`GAS_AWS_CONN_ID` names the AWS connection.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from gas.errors import Fenced
+from gas.job import JOB_ID
+from gas.settings import Settings
+from gas.submission import DAG_ID
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+settings = Settings.from_environment()
+
+
+def attempt_of(ti: RuntimeTaskInstanceProtocol) -> str:
+    """The fencing token of this try: it sorts after those of earlier tries, also after the run was cleared."""
+    return f"{ti.try_number:04d}-{ti.id}"
+
+
+def give_up(context: Any) -> None:
+    """After the last try, wherever it ended: no job stays RUNNING for ever."""
+    from gas.annotate_job import give_up
+    from gas_airflow.connections import connected_services
+
+    error = context.get("exception")
+    give_up(
+        connected_services(),
+        job_id=context["params"]["job_id"],
+        attempt=attempt_of(context["ti"]),
+        error=error if isinstance(error, BaseException) else None,
+    )
+
+
+@dag(
+    dag_id=DAG_ID,
+    schedule=None,
+    params={"job_id": Param(type="string", pattern=JOB_ID.pattern, description="the job to carry out")},
+    doc_md=__doc__,
+    tags=["gas", "jobs"],
+    max_active_runs=settings.max_running_jobs,
+    max_active_tasks=settings.max_running_jobs,
+    default_args={
+        "owner": "gas",
+        "retries": 5,
+        "retry_delay": timedelta(seconds=5),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(minutes=10),
+    },
+)
+def annotate() -> None:
+    """One run, one job."""
+
+    @task(on_failure_callback=give_up, do_xcom_push=False)
+    def annotate_job(params: dict[str, Any], ti: RuntimeTaskInstanceProtocol) -> None:
+        """Carry out the job; see the DAG's documentation."""
+        from gas.annotate_job import run
+        from gas_airflow.connections import connected_services
+
+        try:
+            run(connected_services(), job_id=params["job_id"], attempt=attempt_of(ti))
+        except Fenced as error:
+            raise AirflowFailException(str(error)) from error
+
+    annotate_job()
+
+
+annotate()

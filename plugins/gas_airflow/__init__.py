@@ -1,0 +1,1 @@
+"""What GAS adds to Airflow: how its tasks reach AWS, and the plugin itself."""
