@@ -12,21 +12,20 @@ network or the server falters; every error is a :class:`gas.errors.GasError` wit
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import random
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NotRequired, Self, TypedDict, cast
+from typing import Any, BinaryIO, NotRequired, Self, TypedDict, cast
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 
+from gas import transfers
 from gas.errors import (
     Conflict,
     Damaged,
@@ -40,33 +39,17 @@ from gas.errors import (
     UploadTooLarge,
 )
 from gas.job import JOB_ID, JobStatus
+from gas.transfers import ATTEMPTS, TIMEOUT, TRANSIENT, ByteProgress, back_off, storage_client
 
 DEFAULT_SERVER = "http://localhost:8800"
 
-#: Called with the bytes done so far and the bytes in all (0 while unknown).
-ByteProgress = Callable[[int, int], None]
-
-ATTEMPTS = 5
-"""How often a repeatable exchange is tried in all; the waits between add up to about 3 s."""
-
 START_ATTEMPTS = 12
-"""The same for starting an uploaded job, about 30 s: it outlives a restart, and saves a second upload."""
+"""How often the start of an uploaded job is tried, over about 30 s: it outlives a restart, and saves an upload."""
 
 PATIENCE_S = 120.0
 """How long a watched server may be out of reach before watching gives up."""
 
-_CHUNK_BYTES = 1 << 20
-_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-_TRANSIENT = frozenset(
-    {
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
 _ENDED = frozenset(status.value for status in JobStatus if status.ended)
-_S3_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class Person(TypedDict):
@@ -171,10 +154,8 @@ class Client:
         headers = {"Accept": "application/json", "User-Agent": "gas-client"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._api = httpx.Client(base_url=f"{self.server}/api/v1/", headers=headers, timeout=_TIMEOUT)
-        # Presigned links carry their own authority: S3 refuses a request that also has an Authorization header, and a
-        # GAS token must never reach another host.
-        self._storage = httpx.Client(timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"})
+        self._api = httpx.Client(base_url=f"{self.server}/api/v1/", headers=headers, timeout=TIMEOUT)
+        self._storage = storage_client()
 
     def __enter__(self) -> Self:
         return self
@@ -233,15 +214,20 @@ class Client:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         name = path.name if file_name is None else file_name
-        upload = self._json(
-            "POST", "uploads", body={"file_name": name, "size_bytes": size_bytes, "reference": reference}
+        form = self._json("POST", "uploads", body={"file_name": name, "size_bytes": size_bytes, "reference": reference})
+        transfers.upload(
+            self._storage,
+            path,
+            url=form["url"],
+            fields=form["fields"],
+            max_bytes=form["max_bytes"],
+            on_progress=on_upload,
         )
-        self._upload(path, upload=upload, on_upload=on_upload)
-        body = {"job_id": upload["job_id"], "file_name": name, "reference": reference}
+        body = {"job_id": form["job_id"], "file_name": name, "reference": reference}
         try:
             return cast(JobJson, self._json("POST", "jobs", body=body, attempts=START_ATTEMPTS))
         except Unavailable as error:
-            raise Unavailable(f"{error} (job {upload['job_id']})") from error
+            raise Unavailable(f"{error} (job {form['job_id']})") from error
 
     def jobs(self, *, status: str | None = None, page_size: int = 50) -> Iterator[JobJson]:
         """The person's jobs, newest first, fetched page by page as they are asked for."""
@@ -341,21 +327,15 @@ class Client:
             target /= _local_name(job["file_name"] if expected is None else expected["file_name"])
         if target.exists() and not overwrite:
             return _already_there(output, target, expected)
-        part = target.parent / f".gas-{secrets.token_hex(8)}.part"
-        try:
-            with part.open("xb") as stream:
-                try:
-                    size_bytes, sha256 = self._fetch(
-                        f"{_job_path(job_id)}/download/{output}", stream, expected=expected, on_progress=on_progress
-                    )
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                    part.replace(target)
-                except BaseException:
-                    part.unlink()
-                    raise
-        except OSError as error:
-            raise GasError(f"cannot write {target}: {error.strerror}") from error
+        with _written_whole(target) as stream:
+            size_bytes, sha256 = transfers.fetch(
+                self._storage, lambda: self._link(job_id, output), stream, on_progress=on_progress
+            )
+            if expected is not None and (size_bytes, sha256) != (expected["size_bytes"], expected["sha256"]):
+                raise Damaged(
+                    f"the {output} that arrived is not the one in the job's record (its size or SHA-256 differs); "
+                    "nothing was kept: try again"
+                )
         return Downloaded(output=output, path=target, size_bytes=size_bytes, sha256=sha256)
 
     # Signing in.
@@ -375,6 +355,15 @@ class Client:
 
     # How an exchange is made.
 
+    def _link(self, job_id: str, output: str) -> str:
+        response = self._exchange("GET", f"{_job_path(job_id)}/download/{output}")
+        if not response.has_redirect_location:
+            raise self._stranger()
+        return response.headers["Location"]
+
+    def _stranger(self) -> Unavailable:
+        return Unavailable(f"{self.server} does not answer as a GAS server; is the address right?")
+
     def _json(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int = ATTEMPTS
     ) -> dict[str, Any]:
@@ -384,7 +373,7 @@ class Client:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise Unavailable(f"{self.server} does not answer as a GAS server; is the address right?")
+            raise self._stranger()
         return document
 
     def _exchange(
@@ -398,12 +387,12 @@ class Client:
             except httpx.TransportError as error:
                 # A server that has never answered is not there; one that has is being started again.
                 if again and (self._heard or not isinstance(error, httpx.ConnectError)):
-                    _back_off(tried)
+                    back_off(tried)
                     continue
                 raise self._out_of_reach(error) from error
             self._heard = True
-            if response.status_code in _TRANSIENT and again:
-                _back_off(tried, response.headers.get("Retry-After"))
+            if again and response.status_code in TRANSIENT:
+                back_off(tried, response.headers.get("Retry-After"))
                 continue
             if response.is_success or (response.has_redirect_location and "/download/" in path):
                 return response
@@ -435,125 +424,18 @@ class Client:
             reason = "not signed in" if "Authorization" not in self._api.headers else "the sign-in is no longer valid"
             return NotAllowed(f"{reason} at {self.server}: run `gas login`")
         if not problem and (status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) or status < 400):
-            return Unavailable(f"{self.server} does not answer as a GAS server; is the address right?")
+            return self._stranger()
         kind = problem.get("kind")
         error = _error_class(status, kind)(said or f"{self.server} answered {status} {response.reason_phrase}")
         if isinstance(kind, str):
             error.kind = kind
         return error
 
-    def _upload(self, path: Path, *, upload: Mapping[str, Any], on_upload: ByteProgress | None) -> None:
-        """Stream the file to the presigned POST. The same key may be written twice: the server takes the last."""
-        for tried in range(1, ATTEMPTS + 1):
-            again = tried < ATTEMPTS
-            try:
-                with _CountedFile(path, on_upload) as stream:
-                    # "input": what the person calls the file reaches neither a key nor a header of the storage.
-                    response = self._storage.post(
-                        upload["url"], data=dict(upload["fields"]), files={"file": ("input", stream)}
-                    )
-            except httpx.LocalProtocolError as error:
-                raise InputError(f"{path} changed while it was uploaded; submit it again") from error
-            except httpx.TransportError as error:
-                if again:
-                    _back_off(tried)
-                    continue
-                raise Unavailable(f"the upload to {_host(upload['url'])} broke off ({error}); submit again") from error
-            if response.is_success:
-                return
-            if (
-                response.status_code in _TRANSIENT or response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
-            ) and again:
-                _back_off(tried, response.headers.get("Retry-After"))
-                continue
-            match = _S3_CODE.search(response.text)
-            code = match[1] if match else f"status {response.status_code}"
-            if code == "EntityTooLarge":
-                raise UploadTooLarge(
-                    f"{path.name} is larger than the {upload['max_bytes']:,} bytes that the plan allows"
-                )
-            raise Unavailable(f"the storage at {_host(upload['url'])} refused the upload ({code}); submit again")
-
-    def _fetch(
-        self, path: str, stream: io.BufferedWriter, *, expected: OutputJson | None, on_progress: ByteProgress | None
-    ) -> tuple[int, str]:
-        """Write the file to the stream; return its size and hex SHA-256. Resumes with a fresh link where it broke."""
-        digest = hashlib.sha256()
-        done = 0
-        for tried in range(1, ATTEMPTS + 1):
-            again = tried < ATTEMPTS
-            link = self._exchange("GET", path).headers.get("Location")
-            if link is None:
-                raise Unavailable(f"{self.server} gave no link for the download; is it of this version?")
-            headers = {"Range": f"bytes={done}-"} if done else {}
-            try:
-                with self._storage.stream("GET", link, headers=headers) as response:
-                    if response.status_code in _TRANSIENT and again:
-                        _back_off(tried, response.headers.get("Retry-After"))
-                        continue
-                    if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-                        raise Unavailable(
-                            f"the storage at {_host(link)} refused the download (status {response.status_code}); "
-                            "try again"
-                        )
-                    if response.status_code == HTTPStatus.OK and done:
-                        # The storage knows no ranges, and sends the file from its beginning.
-                        digest, done = hashlib.sha256(), 0
-                        stream.seek(0)
-                        stream.truncate()
-                    total = done + int(response.headers.get("Content-Length", 0))
-                    for chunk in response.iter_raw(_CHUNK_BYTES):
-                        stream.write(chunk)
-                        digest.update(chunk)
-                        done += len(chunk)
-                        if on_progress is not None:
-                            on_progress(done, total)
-            except httpx.TransportError as error:
-                if again:
-                    _back_off(tried)
-                    continue
-                raise Unavailable(f"the download from {_host(link)} broke off ({error}); try again") from error
-            break
-        sha256 = digest.hexdigest()
-        if expected is not None and (done, sha256) != (expected["size_bytes"], expected["sha256"]):
-            raise Damaged(
-                "the file that arrived is not the one in the job's record (its size or SHA-256 differs); "
-                "nothing was kept: try again"
-            )
-        return done, sha256
-
-
-class _CountedFile(io.FileIO):
-    """A file that tells how much of it has been read."""
-
-    def __init__(self, path: Path, on_read: ByteProgress | None) -> None:
-        super().__init__(path, "rb")
-        self._total = os.fstat(self.fileno()).st_size
-        self._on_read = on_read
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        chunk = super().read(-1 if size is None else size)
-        if self._on_read is not None:
-            self._on_read(self.tell(), self._total)
-        return chunk
-
-
-def _back_off(tried: int, retry_after: str | None = None) -> None:
-    """Pause after so many attempts, longer each time, and never in step with other clients."""
-    pause_s = min(4.0, 0.1 * 2**tried)
-    if retry_after is not None and retry_after.isdigit():
-        pause_s = min(30.0, float(retry_after))
-    time.sleep(pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - spreads retries, decides no secret
-
 
 def _job_path(job_id: str) -> str:
     if not JOB_ID.match(job_id):
         raise NotFound(f"{job_id!r} is not a job's id; `gas jobs` lists yours")
     return f"jobs/{job_id}"
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
 
 
 def _error_class(status: int, kind: object) -> type[GasError]:
@@ -577,6 +459,24 @@ def _local_name(file_name: str) -> str:
     """A name for this folder out of what a server sent: no path, nothing hidden, nothing unprintable."""
     name = "".join(c for c in file_name.replace("\\", "/").rsplit("/", 1)[-1] if c.isprintable()).lstrip(".")
     return name or "download"
+
+
+@contextmanager
+def _written_whole(target: Path) -> Iterator[BinaryIO]:
+    """A stream to a hidden file beside the target, which gets the target's name when the block ends well."""
+    part = target.parent / f".gas-{secrets.token_hex(8)}.part"
+    try:
+        with part.open("xb") as stream:
+            try:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+                part.replace(target)
+            except BaseException:
+                part.unlink()
+                raise
+    except OSError as error:
+        raise GasError(f"cannot write {target}: {error.strerror}") from error
 
 
 def _already_there(output: str, target: Path, expected: OutputJson | None) -> Downloaded:

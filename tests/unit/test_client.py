@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gas import client as client_module
+from gas import transfers
 from gas.client import Client, server_address
 from gas.errors import (
     Conflict,
@@ -34,7 +35,8 @@ def server() -> Iterator[GasServer]:
 
 @pytest.fixture
 def gas(server: GasServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.setattr(client_module, "_back_off", lambda *_: None)
+    for module in (client_module, transfers):
+        monkeypatch.setattr(module, "back_off", lambda *_: None)
     with Client(server.url, token=server.token) as gas:
         yield gas
 
