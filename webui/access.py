@@ -1,0 +1,59 @@
+"""Who may call a view, decided in one place for pages and API alike."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Request, current_app, redirect, request, url_for
+from flask_appbuilder.const import PERMISSION_PREFIX
+from flask_login import current_user
+from gas.errors import NotAllowed
+
+API_PREFIX = "/api/"
+#: Where the server says that it is alive.
+HEALTH_PATH = "/health"
+
+
+def is_api(request: Request) -> bool:
+    """Whether a program asks, so that the answer is JSON and a missing sign-in is a 401 and no redirect."""
+    return request.path.startswith(API_PREFIX)
+
+
+def is_page(request: Request) -> bool:
+    """Whether a person's browser shows the answer."""
+    return not is_api(request) and request.path != HEALTH_PATH and not request.path.startswith("/static/")
+
+
+def safe_next(target: str | None) -> str:
+    """``target`` where it is a path of this site, else the start page.
+
+    Browsers read ``//host``, ``/\\host`` and control characters in ways that lead to other hosts, so only a plain
+    absolute path is taken.
+    """
+    plain = bool(target) and target.startswith("/") and not target.startswith("//") and target.isprintable()
+    return target if plain and "\\" not in target else "/"
+
+
+def permitted(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let only signed-in people whose role has this view's permission ``can_<method>`` pass.
+
+    :raises NotAllowed: in the API, or when the role lacks the permission; a page sends anonymous visitors to sign in.
+    """
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not current_user.is_authenticated:
+            if not is_api(request):
+                here = request.full_path.rstrip("?") if request.method == "GET" else "/"
+                return redirect(f"{url_for('GlobusAuthView.login')}?{urlencode({'next': here})}")
+            raise NotAllowed("Sign in first: send the cookie of a signed-in browser, or an Authorization: Bearer token.")
+        permission = f"{PERMISSION_PREFIX}{method.__name__}"
+        if not current_app.appbuilder.sm.has_access(permission, self.class_permission_name):
+            raise NotAllowed("Your account may not do this. Ask the operator of this server.")
+        return method(self, *args, **kwargs)
+
+    guarded._permission_name = method.__name__  # FAB collects a view's permissions from this attribute
+    return guarded

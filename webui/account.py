@@ -1,0 +1,71 @@
+"""The signed-in person: their identity, their plan and what it allows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+from flask import Flask, current_app
+from flask_appbuilder.security.sqla.models import User
+from flask_login import current_user
+from gas.errors import GasError, NotFound
+from gas.profiles_table import Profile
+from gas.services import Services
+from gas.submission import upload_limit_bytes
+
+log = logging.getLogger(__name__)
+
+
+def install(app: Flask) -> None:
+    """Give the templates what they show of the account."""
+    app.jinja_env.globals.update(account_box=account_box, is_admin=is_admin)
+
+
+def services() -> Services:
+    """The clients this app was made with."""
+    return current_app.extensions["gas"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Who asks, and what they may upload."""
+
+    profile: Profile
+    upload_limit_bytes: int
+
+    @property
+    def user_id(self) -> str:
+        """The Globus ``sub``: whose jobs are shown, whatever else the request says."""
+        return self.profile.user_id
+
+
+def current_account() -> Account:
+    """The account of the person whom this request speaks for."""
+    try:
+        profile = services().profiles.get(current_user.username)
+    except NotFound:  # signed in before the table was made anew
+        profile = ensure_profile(current_user)
+    return Account(profile=profile, upload_limit_bytes=upload_limit_bytes(services().settings, profile))
+
+
+def account_box() -> Account | None:
+    """The account for the corner of every page; ``None`` while the record does not answer, so that pages still show."""
+    try:
+        return current_account()
+    except (BotoCoreError, ClientError, GasError) as error:
+        log.warning("no account box: %s", error)
+        return None
+
+
+def is_admin() -> bool:
+    """Whether the signed-in person operates this server."""
+    return any(role.name == current_app.config["AUTH_ROLE_ADMIN"] for role in current_user.roles)
+
+
+def ensure_profile(user: User) -> Profile:
+    """The user's profile in the record, made where it is missing."""
+    return services().profiles.ensure(
+        user.username, name=user.get_full_name().strip(), email=user.email, now=int(time.time())
+    )

@@ -1,0 +1,80 @@
+"""What the web app keeps for itself: sessions, API tokens and one-time codes.
+
+Jobs and plans are in DynamoDB; nothing here is needed to find them again. Of each secret only its SHA-256 is stored:
+all of them are 256 random bits, so there is nothing to guess and no salt to add.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from flask_appbuilder import Model
+from sqlalchemy import DateTime, Engine, ForeignKey, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+#: The key of the PostgreSQL advisory lock under which the schema is made; any constant of our own will do.
+SCHEMA_LOCK = 0x6A5_0001
+
+#: The schema of one process's apps is made one after the other too: FAB keeps its metadata on the class.
+_in_process = threading.Lock()
+
+
+def digest(secret: str) -> str:
+    """Hex SHA-256 of a random secret: how tokens, codes and session ids are stored and looked up."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class WebSession(Model):
+    """One browser session. The cookie holds the id; this row is found by the id's digest."""
+
+    __tablename__ = "gas_web_session"
+    id_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    data: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+
+
+class ApiToken(Model):
+    """A ``gas_...`` token of a person, shown once and kept as a digest."""
+
+    __tablename__ = "gas_api_token"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    token_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    ab_user_id: Mapped[int] = mapped_column(ForeignKey("ab_user.id", ondelete="CASCADE"), index=True)
+    scope: Mapped[str] = mapped_column(String(200))
+    client_name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    user = relationship("User")
+
+
+class LoginCode(Model):
+    """A code that a command line exchanges for a token: once, within a minute, with the right verifier."""
+
+    __tablename__ = "gas_login_code"
+    code_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    ab_user_id: Mapped[int] = mapped_column(ForeignKey("ab_user.id", ondelete="CASCADE"))
+    redirect_uri: Mapped[str] = mapped_column(String(300))
+    code_challenge: Mapped[str] = mapped_column(String(43))
+    client_name: Mapped[str] = mapped_column(String(100))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+
+
+@contextmanager
+def schema_lock(engine: Engine) -> Iterator[None]:
+    """Hold every other process that starts the web app on the same database until the block has ended.
+
+    Two workers that start at once would otherwise both create the tables, the roles and the permissions.
+    """
+    with _in_process, engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": SCHEMA_LOCK})
+        try:
+            Model.metadata.create_all(engine)
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": SCHEMA_LOCK})

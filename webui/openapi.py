@@ -1,0 +1,103 @@
+"""The parts of the OpenAPI description that several calls share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gas.job import JOB_ID as JOB_ID_PATTERN
+from gas.job import JobStatus
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_MAYBE_TEXT: dict[str, Any] = {"type": "string", "nullable": True}
+_TIME: dict[str, Any] = {"type": "string", "format": "date-time", "nullable": True}
+_SIZE: dict[str, Any] = {"type": "integer", "minimum": 0}
+_JOB_ID: dict[str, Any] = {"type": "string", "pattern": JOB_ID_PATTERN.pattern}
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object all of whose properties are always there."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+JOB_ID = {"required": True, "schema": _JOB_ID, "description": "The job's id"}
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "Account": _object(
+        user_id=_TEXT,
+        name=_TEXT,
+        email=_TEXT,
+        tier={"type": "string", "enum": ["free", "premium"]},
+        upload_limit_bytes=_SIZE,
+    ),
+    "Contig": _object(name=_TEXT, length=_SIZE),
+    "Source": _object(name=_TEXT, version=_TEXT, date=_TEXT),
+    "Reference": _object(
+        name=_TEXT,
+        description=_TEXT,
+        contigs=_list_of("Contig"),
+        sources=_list_of("Source"),
+        default={"type": "boolean"},
+    ),
+    "References": _object(references=_list_of("Reference")),
+    "NewUpload": _object(file_name=_TEXT, size_bytes=_SIZE, reference=_TEXT),
+    "Upload": _object(
+        job_id=_JOB_ID,
+        url=_TEXT,
+        fields={"type": "object", "additionalProperties": {"type": "string"}},
+        max_bytes=_SIZE,
+        expires_in_s=_SIZE,
+    ),
+    "NewJob": _object(job_id=_JOB_ID, file_name=_TEXT, reference=_TEXT),
+    "JobStatus": {"type": "string", "enum": [status.value for status in JobStatus]},
+    "Progress": _object(stage=_TEXT, done=_SIZE, total=_SIZE),
+    "OutputFile": _object(size_bytes=_SIZE, sha256=_TEXT, file_name=_TEXT),
+    "Job": _object(
+        job_id=_JOB_ID,
+        file_name=_TEXT,
+        reference=_TEXT,
+        status={"$ref": "#/components/schemas/JobStatus"},
+        submit_time=_TIME,
+        start_time=_TIME,
+        complete_time=_TIME,
+        progress={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Progress"}]},
+        counts={"type": "object"},
+        notes={"type": "array", "items": {"type": "string"}},
+        error=_MAYBE_TEXT,
+        error_kind=_MAYBE_TEXT,
+        outputs={"type": "object", "additionalProperties": {"$ref": "#/components/schemas/OutputFile"}},
+    ),
+    "Jobs": _object(jobs=_list_of("Job"), next_cursor=_MAYBE_TEXT),
+    "CodeExchange": _object(code=_TEXT, code_verifier=_TEXT, redirect_uri=_TEXT),
+    "Token": _object(access_token=_TEXT, token_type=_TEXT, expires_in=_SIZE, scope=_TEXT),
+    "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT, kind=_TEXT),
+}
+
+RESPONSES: dict[str, dict[str, Any]] = {
+    name: {
+        "description": description,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for name, description in {
+        "BadRequest": "The body is not a JSON object, or a browser's write lacks its CSRF token",
+        "Unauthorized": "Nobody is signed in, or the token is unknown, expired or revoked",
+        "Forbidden": "The caller may not do this",
+        "NotFound": "There is no such thing, or it belongs to somebody else",
+        "Conflict": "The record is no longer in the state that this needs",
+        "TooLarge": "The file is larger than the plan allows",
+        "Unprocessable": "The input cannot be used; detail says why",
+        "Unavailable": "Something this server depends on does not answer; try again later",
+    }.items()
+}
+
+SECURITY: dict[str, dict[str, Any]] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A GAS token (gas login makes one), or a Globus access token that carries this server's scope",
+    },
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "gas_session"},
+}

@@ -1,0 +1,155 @@
+"""The pages people see. Whatever moves on them asks the JSON API."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import redirect, render_template, request
+from flask_appbuilder import AppBuilder, BaseView, expose
+from flask_login import current_user
+from gas.errors import GasError, NotFound
+from gas.job import JOB_ID, Job, JobStatus, Output, job_to_json, new_job_id
+from werkzeug.wrappers import Response
+
+from webui import headers, show, tokens
+from webui.access import HEALTH_PATH, permitted
+from webui.account import current_account, services
+
+JOBS_PER_PAGE = 25
+SUMMARY_BYTES = 4 << 20
+#: Seconds after which a job that nobody has begun offers to be started again.
+STUCK_S = 60
+
+
+def register(builder: AppBuilder) -> None:
+    """Add the pages to ``builder``; the home page is its index view."""
+    builder.add_view_no_menu(JobsView)
+    builder.add_view_no_menu(CommandLineView)
+
+
+class HomeView(BaseView):
+    """The start page, and the answer to "are you there?"."""
+
+    route_base = ""
+    default_view = "index"
+
+    @expose("/")
+    def index(self) -> Response | str:
+        if current_user.is_authenticated:
+            return redirect("/jobs/")
+        return render_template("gas/landing.html", limit_bytes=services().settings.free_upload_limit_bytes)
+
+    @expose(HEALTH_PATH)
+    def health(self) -> dict[str, str]:
+        """Alive: says nothing about what GAS depends on, so that their trouble does not restart the web app."""
+        return {"status": "ok"}
+
+
+class JobsView(BaseView):
+    """A person's jobs."""
+
+    route_base = "/jobs"
+    default_view = "mine"
+
+    @expose("/")
+    @permitted
+    def mine(self) -> str:
+        page = services().jobs.of_user(
+            current_account().user_id, limit=JOBS_PER_PAGE, cursor=request.args.get("cursor") or None
+        )
+        jobs = [job_to_json(job) for job in page.items]
+        return render_template(
+            "gas/jobs.html",
+            jobs=jobs,
+            limit=JOBS_PER_PAGE,
+            cursor=request.args.get("cursor", ""),
+            next_cursor=page.cursor,
+        )
+
+    @expose("/new")
+    @permitted
+    def new(self) -> str:
+        account = current_account()
+        headers.allow_connect(upload_origin())
+        return render_template(
+            "gas/new.html",
+            references=services().references.list(),
+            limit_bytes=account.upload_limit_bytes,
+            premium_bytes=services().settings.premium_upload_limit_bytes,
+            tier=account.profile.tier,
+        )
+
+    @expose("/<job_id>")
+    @permitted
+    def one(self, job_id: str) -> str:
+        job = owned_job(job_id)
+        summary, trouble = None, None
+        if job.job_status is JobStatus.COMPLETED:
+            try:
+                summary = show.summary_of(services().objects.read_text(job.outputs[Output.SUMMARY], SUMMARY_BYTES))
+            except GasError as error:
+                trouble = str(error)
+        return render_template(
+            "gas/job.html",
+            job=job_to_json(job),
+            summary=summary,
+            trouble=trouble,
+            ended=job.job_status.ended,
+            stuck=job.job_status is JobStatus.PENDING and time.time() - job.submit_time > STUCK_S,
+            advice=show.advice(job.error_kind),
+        )
+
+
+class CommandLineView(BaseView):
+    """Where ``gas login`` sends the browser."""
+
+    route_base = "/cli"
+    default_view = "ask"
+
+    @expose("/authorize")
+    @permitted
+    def ask(self) -> str:
+        asked = login_request(request.args)
+        headers.allow_form_redirect(asked.origin)
+        return render_template("gas/authorize.html", asked=asked, days=tokens.TOKEN_LIFETIME.days)
+
+    @expose("/authorize", methods=("POST",))
+    @permitted
+    def decide(self) -> Response:
+        asked = login_request(request.form)
+        if request.form.get("decision") == "allow":
+            code = tokens.new_code(self.appbuilder.session, user=current_user, asked=asked)
+            answer = {"code": code, "state": asked.state}
+        else:
+            answer = {"error": "access_denied", "state": asked.state}
+        return redirect(f"{asked.redirect_uri}?{urlencode(answer)}")
+
+
+def upload_origin() -> str:
+    """Scheme and host that uploads are sent to; worked out from a signed form, without asking anybody."""
+    form = services().objects.presigned_upload(user_id="origin", job_id=new_job_id(), max_bytes=1)
+    parts = urlsplit(form["url"])
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def login_request(fields: Any) -> tokens.LoginRequest:
+    """What the command line asks for, from a query or a form."""
+    return tokens.login_request(
+        redirect_uri=fields.get("redirect_uri", ""),
+        state=fields.get("state", ""),
+        code_challenge=fields.get("code_challenge", ""),
+        code_challenge_method=fields.get("code_challenge_method", "S256"),
+        client_name=fields.get("client_name", ""),
+    )
+
+
+def owned_job(job_id: str) -> Job:
+    """The signed-in person's job: every page and every call of the API finds jobs through here.
+
+    :raises NotFound: when there is none, or it is somebody else's; the two are not told apart.
+    """
+    if not JOB_ID.fullmatch(job_id):
+        raise NotFound(f"there is no job {job_id}")
+    return services().jobs.owned(job_id, current_account().user_id)

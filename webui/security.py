@@ -1,0 +1,212 @@
+"""Sign-in with Globus, and who a request speaks for.
+
+Authlib does the protocol (authorization code, PKCE, nonce, verified ID token); this module maps its outcome to a person.
+The person is the Globus ``sub``, kept as the user's name. An e-mail address decides nothing: Globus's are neither unique
+nor verified.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from authlib.integrations.base_client import OAuthError
+from authlib.jose.errors import JoseError
+from flask import Request, current_app, redirect, render_template, request, session
+from flask_appbuilder import expose
+from flask_appbuilder.security.sqla.manager import SecurityManager
+from flask_appbuilder.security.sqla.models import User
+from flask_appbuilder.security.views import AuthOAuthView, UserOAuthModelView
+from flask_login import LoginManager, current_user, login_user, logout_user
+from gas.errors import GasError, NotAllowed, Unavailable
+from requests import RequestException
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from webui import account, tokens
+from webui.access import is_api, safe_next
+from webui.globus import Person
+
+log = logging.getLogger(__name__)
+
+ADMIN_KEY = "gas-admin"
+USER_ROLE = "GAS_User"
+#: Every pattern ends with ``$``: Flask-AppBuilder uses ``re.match``, which would let ``can_show`` open ``can_show_all``.
+ROLES = {
+    USER_ROLE: [
+        ["JobsView$", "can_(mine|new|one)$"],
+        ["CommandLineView$", "can_(ask|decide)$"],
+        ["(AccountApi|ReferencesApi|UploadsApi|JobsApi|TokenApi)$", "can_.*$"],
+        ["OpenApi$", "can_get$"],
+        ["SwaggerView$", "can_show$"],
+    ]
+}
+
+
+class SignInFailed(NotAllowed):
+    """Globus did not vouch for the person, or the sign-in came back to another browser."""
+
+    kind = "sign-in"
+
+
+class GlobusAuthView(AuthOAuthView):
+    """Sign-in and sign-out."""
+
+    @expose("/login/")
+    def login(self) -> Response | str:
+        """The page that says what signing in does."""
+        target = safe_next(request.args.get("next"))
+        if current_user.is_authenticated:
+            return redirect(target)
+        return render_template("gas/login.html", next=target)
+
+    @expose("/login/globus")
+    def globus(self) -> Response:
+        """Off to Globus; where to go afterwards waits in the session."""
+        session["next"] = safe_next(request.args.get("next"))
+        callback = f"{current_app.config['WEB_URL']}/oauth-authorized/globus"
+        try:
+            return self._remote.authorize_redirect(callback)
+        except RequestException as error:
+            raise Unavailable("Globus does not answer, so nobody can sign in. Try again in a minute.") from error
+
+    @expose("/oauth-authorized/globus")
+    def oauth_authorized(self) -> Response:
+        """Back from Globus with a code, or with a refusal."""
+        try:
+            answer = self._remote.authorize_access_token()
+        except (OAuthError, JoseError) as error:
+            log.warning("sign-in refused: %s", error)
+            raise SignInFailed("The sign-in with Globus was not completed. Start again from the start page.") from error
+        except RequestException as error:
+            raise Unavailable("Globus does not answer, so nobody can sign in. Try again in a minute.") from error
+        manager = self.appbuilder.sm
+        user = manager.sign_in(person_of(answer.get("userinfo")))
+        target = safe_next(session.get("next"))
+        session.clear()
+        login_user(user)
+        current_app.session_interface.regenerate(session)
+        return redirect(target)
+
+    @expose("/logout/", methods=("GET", "POST"))
+    def logout(self) -> Response | str:
+        """Ask on GET, sign out on POST: no link from elsewhere can sign a person out."""
+        if request.method == "GET":
+            return render_template("gas/logout.html") if current_user.is_authenticated else redirect("/")
+        logout_user()
+        session.clear()
+        return redirect("/")
+
+    @property
+    def _remote(self) -> Any:
+        return self.appbuilder.sm.oauth_remotes["globus"]
+
+
+class PeopleView(UserOAuthModelView):
+    """The people who have signed in, for operators: who, when, and whether they may come back."""
+
+    include_route_methods = frozenset({"list", "show", "edit"})
+    list_columns = ("first_name", "last_name", "username", "email", "active", "roles", "last_login")
+    show_columns = list_columns
+    edit_columns = ("active",)
+
+
+def person_of(claims: dict[str, Any] | None) -> Person:
+    """The person whom a verified ID token names.
+
+    :raises SignInFailed: when the token answer had no ID token.
+    """
+    if not claims or not claims.get("sub"):
+        raise SignInFailed("Globus did not say who you are. Start again from the start page.")
+    linked = {identity["sub"] for identity in claims.get("identity_set") or []}
+    return Person(
+        sub=claims["sub"],
+        name=claims.get("name") or claims.get("preferred_username") or "",
+        email=(claims.get("email") or "").lower(),
+        identities=frozenset(linked | {claims["sub"]}),
+    )
+
+
+class GasSecurityManager(SecurityManager):
+    """Flask-AppBuilder's users and roles, with Globus as the only way in."""
+
+    authoauthview = GlobusAuthView
+
+    def register_views(self) -> None:
+        """Sign-in for everybody and the people list for administrators; none of FAB's other security screens."""
+        self.auth_view = self.authoauthview()
+        self.appbuilder.add_view_no_menu(self.auth_view)
+        self.user_view = self.appbuilder.add_view_no_menu(PeopleView)
+
+    def set_oauth_session(self, provider: str, oauth_response: dict[str, Any]) -> None:
+        """Keep nothing: FAB would put the Globus access token into the session."""
+
+    def sign_in(self, person: Person) -> User:
+        """The user for a person who has just proved who they are; made at their first sign-in, refreshed at others.
+
+        :raises NotAllowed: when an operator has closed the account.
+        """
+        user = self._known(person)
+        admin = bool(current_app.config["GAS_ADMINS"] & person.identities)
+        userinfo = {
+            "username": user.username if user else person.sub,
+            **self._names(person, user),
+            "role_keys": [ADMIN_KEY] if admin else [],
+        }
+        user = self.auth_user_oauth(userinfo)
+        if user is None:
+            raise NotAllowed("This account is closed on this server. Ask its operator.")
+        for field, value in self._names(person, user).items():
+            setattr(user, field, value)
+        self.session.commit()
+        account.ensure_profile(user)
+        return user
+
+    def user_of_token(self, person: Person) -> User | None:
+        """The user for a person whose Globus token was introspected; made at its first use. ``None`` if closed."""
+        user = self._known(person)
+        if user is None:
+            user = self.add_user(
+                username=person.sub, **self._names(person, None), role=self.find_role(USER_ROLE)
+            ) or self.find_user(username=person.sub)  # another request was first
+            if user is None:
+                raise GasError("The account could not be made. Try again.")
+            account.ensure_profile(user)
+        return user if user.is_active else None
+
+    def _known(self, person: Person) -> User | None:
+        """Linked identities are one account: the one made for this ``sub``, else the oldest made for another of them."""
+        return self.find_user(username=person.sub) or self.session.scalar(
+            select(User).where(User.username.in_(person.identities)).order_by(User.id).limit(1)
+        )
+
+    def _names(self, person: Person, user: User | None) -> dict[str, str]:
+        """Name and e-mail for the user record, whose e-mail column is unique while Globus's addresses are not."""
+        first, _, last = person.name.partition(" ")
+        holder = self.find_user(email=person.email) if person.email else None
+        free = bool(person.email) and (holder is None or (user is not None and holder.id == user.id))
+        email = person.email if free else f"{person.sub}@globus.invalid"
+        return {"first_name": first[:64], "last_name": last[:64], "email": email}
+
+    def create_login_manager(self, app: Any) -> LoginManager:
+        manager = super().create_login_manager(app)
+        manager.request_loader(self._user_of_bearer)
+        return manager
+
+    def _user_of_bearer(self, request: Request) -> User | None:
+        """Whom the API's ``Authorization: Bearer`` token speaks for: a GAS token or a Globus one."""
+        token = bearer_token(request)
+        if token is None or not is_api(request):
+            return None
+        if token.startswith(tokens.TOKEN_PREFIX):
+            user = tokens.owner(self.session, token)
+            return user if user is not None and user.is_active else None
+        introspection = current_app.config["GLOBUS_INTROSPECTION"]
+        person = introspection.person(token) if introspection else None
+        return self.user_of_token(person) if person else None
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of the ``Authorization: Bearer`` header, if there is one."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
