@@ -433,7 +433,7 @@ class Client:
 
 
 def _job_path(job_id: str) -> str:
-    if not JOB_ID.match(job_id):
+    if not JOB_ID.fullmatch(job_id):
         raise NotFound(f"{job_id!r} is not a job's id; `gas jobs` lists yours")
     return f"jobs/{job_id}"
 
