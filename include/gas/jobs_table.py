@@ -390,7 +390,7 @@ def _order_from(cursor: str) -> str:
         order = base64.urlsafe_b64decode(cursor.encode()).decode()
     except (binascii.Error, UnicodeError):
         order = ""
-    if not _ORDER.match(order):
+    if not _ORDER.fullmatch(order):
         raise InputError("this cursor is not one that GAS gave out; begin again without it")
     return order
 

@@ -162,6 +162,8 @@ class Objects:
                     ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
                 )
                 version = put["VersionId"]
+                if put["ResponseMetadata"]["RetryAttempts"]:  # a put whose answer was lost has left its own version
+                    self._delete_other_versions(bucket, key, version)
             else:
                 version = self._upload_parts(path, bucket=bucket, key=key, size=size, content_type=content_type)
         return StoredObject(bucket=bucket, key=key, version_id=version, sha256=digest.hexdigest(), size_bytes=size)
@@ -172,8 +174,16 @@ class Objects:
 
     def attempt_versions(self, *, user_id: str, job_id: str, attempt: str) -> Iterator[StoredObject]:
         """Every version that one attempt has put, whether or not a record names it."""
-        bucket = self._settings.results_bucket
-        prefix = self.attempt_prefix(user_id=user_id, job_id=job_id, attempt=attempt)
+        return self._versions(
+            self._settings.results_bucket, self.attempt_prefix(user_id=user_id, job_id=job_id, attempt=attempt)
+        )
+
+    def _delete_other_versions(self, bucket: str, key: str, version_id: str) -> None:
+        for version in list(self._versions(bucket, key)):
+            if version.key == key and version.version_id != version_id:
+                self.delete_version(version)
+
+    def _versions(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
         for page in self._aws.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for version in page.get("Versions", []):
                 yield StoredObject(
@@ -225,6 +235,6 @@ def content_disposition(file_name: str, *, inline: bool = False) -> str:
 
 
 def _safe(part: str) -> str:
-    if not _SAFE_ID.match(part) or ".." in part:
+    if not _SAFE_ID.fullmatch(part) or ".." in part:
         raise ValueError(f"not usable in a key: {part!r}")
     return part

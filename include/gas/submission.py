@@ -106,7 +106,7 @@ def submit(
     :raises Conflict: when the job id belongs to somebody else.
     :raises NotStarted: when the job is recorded and Airflow does not answer.
     """
-    if not JOB_ID.match(job_id):
+    if not JOB_ID.fullmatch(job_id):
         raise InputError("this is not a job id that GAS gave out; begin a new upload")
     try:
         job = services.jobs.owned(job_id, profile.user_id)

@@ -1,0 +1,245 @@
+"""The record of jobs: conditional transitions, fencing, and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from gas.errors import Conflict, Fenced, InputError, NotFound
+from gas.job import TRANSITIONS, Job, JobStatus, Output, Progress, StorageState, StoredObject, new_job_id
+from gas.jobs_table import Ended, JobsTable
+from gas.services import Services
+from tests.fakes import ALICE, BOB, pending_job
+
+FIRST, SECOND = "0001-a", "0002-b"
+OUTPUTS = {
+    output: StoredObject(bucket="gas-results", key=f"k/{output}", version_id=f"v-{output}", sha256="ab", size_bytes=3)
+    for output in Output
+}
+
+
+@pytest.fixture
+def jobs(services: Services) -> JobsTable:
+    """An empty table."""
+    return services.jobs
+
+
+@pytest.fixture
+def job(jobs: JobsTable) -> Job:
+    """One PENDING job of Alice's."""
+    return jobs.create(pending_job(job_id=new_job_id()))
+
+
+def complete(jobs: JobsTable, job_id: str, attempt: str) -> Job:
+    return jobs.complete(
+        job_id, attempt, OUTPUTS, {"records": 2, "ts_tv": 2.5, "by_impact": {"HIGH": 1}}, ["note"], input_sha256="cd"
+    )
+
+
+def in_state(jobs: JobsTable, job_id: str, status: JobStatus) -> None:
+    """Bring a PENDING job of Alice's into a state."""
+    if status in (JobStatus.RUNNING, JobStatus.COMPLETED):
+        jobs.start(job_id, FIRST)
+    if status is JobStatus.COMPLETED:
+        complete(jobs, job_id, FIRST)
+    if status is JobStatus.FAILED:
+        jobs.fail(job_id, None, "sorry", "internal")
+    if status is JobStatus.CANCELLED:
+        jobs.cancel(job_id, ALICE.user_id)
+
+
+def test_record_holds_what_was_put(jobs: JobsTable, job: Job) -> None:
+    """A job is read back as it was created."""
+    assert jobs.get(job.job_id) == job
+
+
+def test_life_of_a_job(jobs: JobsTable, job: Job) -> None:
+    """From PENDING over progress to COMPLETED: the commit names outputs and starts the archival delay."""
+    running = jobs.start(job.job_id, FIRST)
+    assert (running.job_status, running.attempt, running.attempts) == (JobStatus.RUNNING, FIRST, (FIRST,))
+    jobs.report(job.job_id, FIRST, Progress(stage="consequences", done=1, total=2))
+    assert jobs.get(job.job_id).progress == Progress(stage="consequences", done=1, total=2)
+    done = complete(jobs, job.job_id, FIRST)
+    assert done == jobs.get(job.job_id)
+    assert done.job_status is JobStatus.COMPLETED
+    assert done.outputs == OUTPUTS
+    assert done.counts == {"records": 2, "ts_tv": 2.5, "by_impact": {"HIGH": 1}}
+    assert done.notes == ("note",)
+    assert done.input.sha256 == "cd"
+    assert done.storage_state is StorageState.HOT
+    assert done.due_since == done.complete_time
+    assert done.progress is None
+    assert not done.notified
+    jobs.mark_notified(job.job_id)
+    assert jobs.get(job.job_id).notified
+
+
+MOVES: dict[JobStatus, Callable[[JobsTable, str], object]] = {
+    JobStatus.RUNNING: lambda jobs, job_id: jobs.start(job_id, SECOND),
+    JobStatus.COMPLETED: lambda jobs, job_id: complete(jobs, job_id, FIRST),
+    JobStatus.FAILED: lambda jobs, job_id: jobs.fail(job_id, SECOND, "sorry", "internal"),
+    JobStatus.CANCELLED: lambda jobs, job_id: jobs.cancel(job_id, ALICE.user_id),
+}
+
+
+@pytest.mark.parametrize("before", JobStatus)
+def test_only_legal_transitions_happen(jobs: JobsTable, before: JobStatus) -> None:
+    """Of all moves from a state exactly those that TRANSITIONS names succeed; the others change nothing."""
+    for after, move in MOVES.items():
+        job = jobs.create(pending_job(job_id=new_job_id()))
+        in_state(jobs, job.job_id, before)
+        there = jobs.get(job.job_id)
+        if after in TRANSITIONS[before]:
+            move(jobs, job.job_id)
+            assert jobs.get(job.job_id).job_status is after
+        elif (before, after) == (JobStatus.COMPLETED, JobStatus.COMPLETED):
+            assert move(jobs, job.job_id) == there  # the same attempt's commit, sent again
+        elif (before, after) == (JobStatus.CANCELLED, JobStatus.CANCELLED):
+            assert move(jobs, job.job_id) == there
+        else:
+            with pytest.raises(Conflict):
+                move(jobs, job.job_id)
+            assert jobs.get(job.job_id) == there
+
+
+def test_create_twice_keeps_the_first(jobs: JobsTable, job: Job) -> None:
+    """Creating a job again returns the record as it stands; with another's id it is refused."""
+    jobs.start(job.job_id, FIRST)
+    assert jobs.create(job).job_status is JobStatus.RUNNING
+    with pytest.raises(Conflict):
+        jobs.create(replace(job, user_id=BOB.user_id))
+
+
+def test_absent_and_foreign_job_are_not_told_apart(jobs: JobsTable, job: Job) -> None:
+    """Bob reads of Alice's job what he reads of one that never was."""
+    absent = new_job_id()
+    said = []
+    for job_id in (job.job_id, absent):
+        with pytest.raises(NotFound) as caught:
+            jobs.owned(job_id, BOB.user_id)
+        said.append(str(caught.value).replace(job_id, "ID"))
+    assert said[0] == said[1]
+    assert jobs.owned(job.job_id, ALICE.user_id) == job
+
+
+@pytest.mark.parametrize("write", ["start", "report", "complete", "fail"])
+def test_overtaken_attempt_is_fenced(jobs: JobsTable, job: Job, write: str) -> None:
+    """Once a later attempt has the job, an earlier one can write nothing at all."""
+    jobs.start(job.job_id, FIRST)
+    jobs.start(job.job_id, SECOND)
+    there = jobs.get(job.job_id)
+    writes: dict[str, Callable[[], object]] = {
+        "start": partial(jobs.start, job.job_id, FIRST),
+        "report": partial(jobs.report, job.job_id, FIRST, Progress(stage="late")),
+        "complete": partial(complete, jobs, job.job_id, FIRST),
+        "fail": partial(jobs.fail, job.job_id, FIRST, "late", "internal"),
+    }
+    with pytest.raises(Fenced):
+        writes[write]()
+    assert jobs.get(job.job_id) == there
+    assert there.attempts == (FIRST, SECOND)
+
+
+def test_later_attempt_may_fail_what_an_earlier_left(jobs: JobsTable, job: Job) -> None:
+    """A job left RUNNING by a dead worker is failed by the try that never got to start it."""
+    jobs.start(job.job_id, FIRST)
+    failed = jobs.fail(job.job_id, SECOND, "sorry", "internal")
+    assert (failed.job_status, failed.error, failed.error_kind) == (JobStatus.FAILED, "sorry", "internal")
+    assert jobs.fail(job.job_id, SECOND, "sorry", "internal") == failed
+    with pytest.raises(Ended):
+        complete(jobs, job.job_id, FIRST)
+
+
+def test_each_write_may_be_sent_twice(jobs: JobsTable, job: Job) -> None:
+    """A write whose answer was lost is recognised: start and complete give the same record the second time."""
+    assert jobs.start(job.job_id, FIRST) == jobs.start(job.job_id, FIRST)
+    assert complete(jobs, job.job_id, FIRST) == complete(jobs, job.job_id, FIRST)
+
+
+def test_one_of_many_attempts_wins(jobs: JobsTable, job: Job) -> None:
+    """Of attempts that complete at the same moment only the one that owns the job commits."""
+    tokens = [f"{n:04d}-x" for n in range(8)]
+    for token in tokens:
+        jobs.start(job.job_id, token)
+
+    def commit(token: str) -> str | None:
+        try:
+            return complete(jobs, job.job_id, token).attempt
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(len(tokens)) as threads:
+        won = [token for token in threads.map(commit, tokens) if token]
+    assert won == [tokens[-1]]
+
+
+def test_pages_hold_each_job_once_newest_first(jobs: JobsTable) -> None:
+    """Walking the cursor gives every job of the person once, also those submitted in the same second."""
+    made = [jobs.create(pending_job(job_id=new_job_id(), submit_time=1_700_000_000 + n // 4)) for n in range(11)]
+    jobs.create(pending_job(job_id=new_job_id(), user_id=BOB.user_id))
+    seen: list[Job] = []
+    cursor = None
+    while True:
+        page = jobs.of_user(ALICE.user_id, limit=3, cursor=cursor)
+        seen += page.items
+        cursor = page.cursor
+        if cursor is None:
+            break
+        assert len(page.items) == 3
+    assert {job.job_id for job in seen} == {job.job_id for job in made}
+    assert len(seen) == len(made)
+    times = [job.submit_time for job in seen]
+    assert times == sorted(times, reverse=True)
+
+
+def test_last_full_page_has_no_cursor(jobs: JobsTable) -> None:
+    """A person whose jobs fill exactly one page is not offered an empty second one."""
+    for _ in range(2):
+        jobs.create(pending_job(job_id=new_job_id()))
+    assert jobs.of_user(ALICE.user_id, limit=2).cursor is None
+
+
+def test_status_filter_loses_no_row(jobs: JobsTable) -> None:
+    """With a filter every matching job is found over the pages, however they are spread."""
+    wanted = set()
+    for n in range(10):
+        job = jobs.create(pending_job(job_id=new_job_id(), submit_time=1_700_000_000 + n))
+        if n % 3 == 0:
+            in_state(jobs, job.job_id, JobStatus.FAILED)
+            wanted.add(job.job_id)
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = jobs.of_user(ALICE.user_id, limit=2, cursor=cursor, status=JobStatus.FAILED)
+        found += [job.job_id for job in page.items]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sorted(found) == sorted(wanted)
+
+
+@pytest.mark.parametrize("cursor", ["x", "AAAA", "MDAxNzAwMDAwMDAwIw==", "é"])
+def test_made_up_cursor_is_refused(jobs: JobsTable, cursor: str) -> None:
+    """A cursor that GAS did not make is bad input, not an error of AWS."""
+    with pytest.raises(InputError):
+        jobs.of_user(ALICE.user_id, cursor=cursor)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 101])
+def test_page_size_is_bounded(jobs: JobsTable, limit: int) -> None:
+    """A page holds 1 to 100 jobs."""
+    with pytest.raises(InputError):
+        jobs.of_user(ALICE.user_id, limit=limit)
+
+
+def test_record_fits_its_item_whatever_the_counts(jobs: JobsTable, job: Job) -> None:
+    """Counts far beyond what an item holds cost their longest tables, never the commit."""
+    jobs.start(job.job_id, FIRST)
+    counts = {"records": 5, "by_contig": {f"scaffold_{n}": n for n in range(50_000)}}
+    done = jobs.complete(job.job_id, FIRST, OUTPUTS, counts, ["n" * 10_000] * 1000)
+    assert done.counts == {"records": 5}
+    assert len(done.notes) == 100

@@ -1,0 +1,114 @@
+"""The AWS stand-in keeps and gives back archives as Amazon S3 Glacier does."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.utils import calculate_tree_hash
+
+
+@pytest.fixture
+def glacier(aws: Any) -> Any:
+    client = aws.session.client("glacier", endpoint_url=aws.endpoint_url)
+    client.create_vault(accountId="-", vaultName="vault")
+    return client
+
+
+def _upload(glacier: Any, body: bytes, description: str = "") -> str:
+    done = glacier.upload_archive(accountId="-", vaultName="vault", body=body, archiveDescription=description)
+    return str(done["archiveId"])
+
+
+def _retrieved(glacier: Any, archive_id: str, **parameters: str) -> str:
+    asked = {"Type": "archive-retrieval", "ArchiveId": archive_id, "Tier": "Expedited", **parameters}
+    job_id = glacier.initiate_job(accountId="-", vaultName="vault", jobParameters=asked)["jobId"]
+    deadline = time.monotonic() + 15
+    while not glacier.describe_job(accountId="-", vaultName="vault", jobId=job_id)["Completed"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return str(job_id)
+
+
+def _output(glacier: Any, job_id: str, **more: str) -> Any:
+    return glacier.get_job_output(accountId="-", vaultName="vault", jobId=job_id, **more)
+
+
+def test_equal_files_are_two_archives(glacier: Any) -> None:
+    """Two uploads of the same bytes have ids of their own, so deleting one leaves the other."""
+    first, second = _upload(glacier, b"same"), _upload(glacier, b"same")
+    glacier.delete_archive(accountId="-", vaultName="vault", archiveId=first)
+    assert first != second
+    assert len(first) == 138
+    assert _output(glacier, _retrieved(glacier, second))["body"].read() == b"same"
+
+
+def test_deleting_twice_is_fine(glacier: Any) -> None:
+    """Deleting an archive that is gone answers as the first time."""
+    archive = _upload(glacier, b"x")
+    for _ in range(2):
+        glacier.delete_archive(accountId="-", vaultName="vault", archiveId=archive)
+
+
+def test_the_tree_hash_is_checked_and_told(glacier: Any) -> None:
+    """The tree hash of a body over several mebibytes is AWS's, at upload and at retrieval."""
+    body = bytes(range(256)) * 4096 * 3  # 3 MiB: three leaves
+    wanted = calculate_tree_hash(io.BytesIO(body))
+    done = glacier.upload_archive(accountId="-", vaultName="vault", body=body)
+    assert done["checksum"] == wanted
+    job_id = _retrieved(glacier, done["archiveId"])
+    told = glacier.describe_job(accountId="-", vaultName="vault", jobId=job_id)
+    assert (told["SHA256TreeHash"], told["ArchiveSizeInBytes"]) == (wanted, len(body))
+    with pytest.raises(ClientError, match="Checksum mismatch"):
+        glacier.upload_archive(accountId="-", vaultName="vault", body=body, checksum="0" * 64)
+
+
+def test_a_range_is_a_part(glacier: Any) -> None:
+    """A byte range gives those bytes and no more."""
+    job_id = _retrieved(glacier, _upload(glacier, b"0123456789"))
+    part = _output(glacier, job_id, range="bytes=2-4")
+    assert (part["status"], part["body"].read()) == (206, b"234")
+
+
+def test_output_outlives_the_archive(glacier: Any) -> None:
+    """What was retrieved can be read after its archive was deleted."""
+    archive = _upload(glacier, b"kept", "a description")
+    job_id = _retrieved(glacier, archive)
+    glacier.delete_archive(accountId="-", vaultName="vault", archiveId=archive)
+    output = _output(glacier, job_id)
+    assert (output["body"].read(), output["archiveDescription"]) == (b"kept", "a description")
+
+
+def test_making_a_vault_again_keeps_it(glacier: Any) -> None:
+    """Making a vault that exists leaves its archives alone."""
+    archive = _upload(glacier, b"kept")
+    glacier.create_vault(accountId="-", vaultName="vault")
+    assert _output(glacier, _retrieved(glacier, archive))["body"].read() == b"kept"
+
+
+def test_a_missing_archive_is_not_found(glacier: Any) -> None:
+    """Asking for an archive or vault that is not there is ResourceNotFoundException, not a crash."""
+    with pytest.raises(glacier.exceptions.ResourceNotFoundException):
+        _retrieved(glacier, "0" * 138)
+    with pytest.raises(glacier.exceptions.ResourceNotFoundException):
+        glacier.describe_vault(accountId="-", vaultName="another")
+
+
+def test_the_topic_hears_of_completion(glacier: Any, aws: Any) -> None:
+    """A job's topic is told once when it completes, with the job's description."""
+    sns = aws.session.client("sns", endpoint_url=aws.endpoint_url)
+    sqs = aws.session.client("sqs", endpoint_url=aws.endpoint_url)
+    topic = sns.create_topic(Name="thaw")["TopicArn"]
+    queue = sqs.create_queue(QueueName="thaw")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    job_id = _retrieved(glacier, _upload(glacier, b"x"), SNSTopic=topic, Description="job 7")
+    messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    told = json.loads(json.loads(messages[0]["Body"])["Message"])
+    assert (told["JobId"], told["JobDescription"], told["StatusCode"]) == (job_id, "job 7", "Succeeded")
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=messages[0]["ReceiptHandle"])
+    assert "Messages" not in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1)

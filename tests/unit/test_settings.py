@@ -1,0 +1,64 @@
+"""Settings come from the environment, once, and a bad one says which."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gas.errors import SettingsError
+from gas.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_gas_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("GAS_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GAS_PREFIX", "Not Allowed"),
+        ("GAS_WEB_URL", "localhost:8000"),
+        ("GAS_PROCESSORS", "many"),
+        ("GAS_FREE_UPLOAD_LIMIT_BYTES", "0"),
+        ("GAS_AWS_ACCOUNT", "12345"),
+        ("GAS_MAX_RUNNING_JOBS", "0"),
+    ],
+)
+def test_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """A value that cannot be used is refused in a sentence that names the environment variable."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        Settings.from_environment()
+
+
+def test_names_share_one_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every AWS name follows from GAS_PREFIX."""
+    monkeypatch.setenv("GAS_PREFIX", "lab")
+    settings = Settings.from_environment()
+    names = (
+        settings.annotations_table,
+        settings.profiles_table,
+        settings.inputs_bucket,
+        settings.results_bucket,
+        settings.thaw_wake_queue,
+        *settings.topics,
+    )
+    assert all(name.startswith("lab-") for name in names)
+    assert settings.completed_topic in settings.topics
+
+
+def test_secrets_do_not_print_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No representation of the settings shows a secret."""
+    monkeypatch.setenv("GAS_AIRFLOW_PASSWORD", "hunter2")
+    settings = Settings.from_environment()
+    assert "hunter2" not in repr(settings) + str(settings)
+    assert settings.airflow_password.get_secret_value() == "hunter2"
+
+
+def test_admins_are_split_at_commas_and_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GAS_ADMINS is a list of Globus identities, however it is separated."""
+    monkeypatch.setenv("GAS_ADMINS", "a, b c")
+    assert Settings.from_environment().admins == {"a", "b", "c"}
