@@ -28,8 +28,9 @@ class Consequence(NamedTuple):
     impact: Impact
 
 
-#: Every word ``csq`` writes, most severe first. ``inframe_altering`` (indels that restore frame and length between
-#: them) is Ensembl's ``protein_altering_variant``; ``non_coding`` is reported for exons of non-coding transcripts.
+#: Every word ``csq`` writes, most severe first. ``inframe_altering`` (indels that restore the frame between them) is
+#: Ensembl's ``protein_altering_variant``; ``non_coding`` stands for exons and introns of non-coding transcripts;
+#: ``NMD_transcript`` joins what is found in a transcript that nonsense-mediated decay destroys.
 CONSEQUENCES: dict[str, Consequence] = {
     "splice_acceptor": Consequence("splice_acceptor_variant", Impact.HIGH),
     "splice_donor": Consequence("splice_donor_variant", Impact.HIGH),
@@ -50,7 +51,27 @@ CONSEQUENCES: dict[str, Consequence] = {
     "coding_sequence": Consequence("coding_sequence_variant", Impact.MODIFIER),
     "5_prime_utr": Consequence("5_prime_UTR_variant", Impact.MODIFIER),
     "3_prime_utr": Consequence("3_prime_UTR_variant", Impact.MODIFIER),
-    "non_coding": Consequence("non_coding_transcript_exon_variant", Impact.MODIFIER),
     "intron": Consequence("intron_variant", Impact.MODIFIER),
+    "NMD_transcript": Consequence("NMD_transcript_variant", Impact.MODIFIER),
+    "non_coding": Consequence("non_coding_transcript_variant", Impact.MODIFIER),
     "intergenic": Consequence("intergenic_variant", Impact.MODIFIER),
 }
+
+#: How severe each Sequence Ontology term is: 0 is the worst.
+SEVERITY: dict[str, int] = {consequence.term: rank for rank, consequence in enumerate(CONSEQUENCES.values())}
+
+
+def describe(word: str) -> Consequence:
+    """The term or terms of a word of ``csq`` (joined by ``&`` as there) with the impact of the worst.
+
+    :param word: the first column of a ``BCSQ`` entry, with or without its ``*``. A word that is not in the table is
+        kept as it is, with the impact MODIFIER: a new bcftools may bring one.
+    """
+    found = [CONSEQUENCES.get(part, Consequence(part, Impact.MODIFIER)) for part in word.lstrip("*").split("&")]
+    worst = min(found, key=lambda consequence: SEVERITY.get(consequence.term, len(SEVERITY)))
+    return Consequence("&".join(consequence.term for consequence in found), worst.impact)
+
+
+def most_severe(terms: str) -> str:
+    """The worst of some Sequence Ontology terms joined by ``&``."""
+    return min(terms.split("&"), key=lambda term: SEVERITY.get(term, len(SEVERITY)))
