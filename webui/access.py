@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from flask import Request, current_app, redirect, request, url_for
 from flask_appbuilder.const import PERMISSION_PREFIX
 from flask_login import current_user
+
 from gas.errors import NotAllowed
 
 API_PREFIX = "/api/"
@@ -49,7 +50,9 @@ def permitted(method: Callable[..., Any]) -> Callable[..., Any]:
             if not is_api(request):
                 here = request.full_path.rstrip("?") if request.method == "GET" else "/"
                 return redirect(f"{url_for('GlobusAuthView.login')}?{urlencode({'next': here})}")
-            raise NotAllowed("Sign in first: send the cookie of a signed-in browser, or an Authorization: Bearer token.")
+            raise NotAllowed(
+                "Sign in first: send the cookie of a signed-in browser, or an Authorization: Bearer token."
+            )
         permission = f"{PERMISSION_PREFIX}{method.__name__}"
         if not current_app.appbuilder.sm.has_access(permission, self.class_permission_name):
             raise NotAllowed("Your account may not do this. Ask the operator of this server.")

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask, current_app
 from flask_appbuilder.security.sqla.models import User
 from flask_login import current_user
+
 from gas.errors import GasError, NotFound
 from gas.profiles_table import Profile
 from gas.services import Services

@@ -14,13 +14,13 @@ from apispec import APISpec
 from flask import Response, current_app, redirect, request
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.api import BaseApi, expose
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from werkzeug.exceptions import BadRequest
+
 from gas import submission
 from gas.errors import InputError, NotAllowed, NotFound
 from gas.job import JOB_ID, JobStatus, Output, StoredObject, job_to_json
 from gas.objects import OUTPUT_KEYS
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from werkzeug.exceptions import BadRequest
-
 from webui import openapi, tokens
 from webui.access import permitted
 from webui.account import current_account, services

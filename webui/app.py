@@ -13,13 +13,13 @@ from flask_appbuilder.const import AUTH_OAUTH
 from flask_appbuilder.models.sqla.base import SQLA
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
+from pydantic import SecretStr
+from werkzeug.wrappers import Response
+
 from gas import services as gas_services
 from gas.errors import SettingsError
 from gas.services import Services
 from gas.settings import Settings
-from pydantic import SecretStr
-from werkzeug.wrappers import Response
-
 from webui import account, api, errors, headers, pages, security, show
 from webui.access import is_api, is_page
 from webui.database import schema_lock
@@ -92,7 +92,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
     client_secret = _needed(settings.globus_client_secret, "GAS_GLOBUS_CLIENT_SECRET")
     introspection = None
     if settings.globus_scope:
-        introspection = TokenIntrospection(client_id=client_id, client_secret=client_secret, scope=settings.globus_scope)
+        introspection = TokenIntrospection(
+            client_id=client_id, client_secret=client_secret, scope=settings.globus_scope
+        )
     auth_url = globus_sdk.config.get_service_url("auth").rstrip("/")
     return {
         "APP_NAME": "GAS",

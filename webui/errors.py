@@ -10,9 +10,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask, Response, render_template, request
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from gas import errors
 from werkzeug.exceptions import HTTPException
 
+from gas import errors
 from webui.access import is_api
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import globus_sdk
-from gas.errors import Unavailable
 
+from gas.errors import Unavailable
 from webui.database import digest
 
 #: Seconds an answer is believed: a token revoked at Globus is refused here at most this much later.
@@ -63,7 +63,9 @@ class TokenIntrospection:
         try:
             answer = client.oauth2_token_introspect(token)
         except (globus_sdk.GlobusAPIError, globus_sdk.NetworkError) as error:
-            raise Unavailable("Globus does not answer, so the token cannot be checked. Try again in a minute.") from error
+            raise Unavailable(
+                "Globus does not answer, so the token cannot be checked. Try again in a minute."
+            ) from error
         if not answer.get("active") or self._scope not in (answer.get("scope") or "").split():
             return None
         sub = answer["sub"]

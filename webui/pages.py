@@ -9,10 +9,10 @@ from urllib.parse import urlencode, urlsplit
 from flask import redirect, render_template, request
 from flask_appbuilder import AppBuilder, BaseView, expose
 from flask_login import current_user
-from gas.errors import GasError, NotFound
-from gas.job import JOB_ID, Job, JobStatus, Output, job_to_json, new_job_id
 from werkzeug.wrappers import Response
 
+from gas.errors import GasError, NotFound
+from gas.job import JOB_ID, Job, JobStatus, Output, job_to_json, new_job_id
 from webui import headers, show, tokens
 from webui.access import HEALTH_PATH, permitted
 from webui.account import current_account, services

@@ -1,8 +1,8 @@
 """Sign-in with Globus, and who a request speaks for.
 
-Authlib does the protocol (authorization code, PKCE, nonce, verified ID token); this module maps its outcome to a person.
-The person is the Globus ``sub``, kept as the user's name. An e-mail address decides nothing: Globus's are neither unique
-nor verified.
+Authlib does the protocol (authorization code, PKCE, nonce, verified ID token); this module maps its outcome to a
+person. The person is the Globus ``sub``, kept as the user's name. An e-mail address decides nothing: Globus's are
+neither unique nor verified.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import logging
 from typing import Any
 
 from authlib.integrations.base_client import OAuthError
-from authlib.jose.errors import JoseError
 from flask import Request, current_app, redirect, render_template, request, session
 from flask_appbuilder import expose
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import User
 from flask_appbuilder.security.views import AuthOAuthView, UserOAuthModelView
 from flask_login import LoginManager, current_user, login_user, logout_user
-from gas.errors import GasError, NotAllowed, Unavailable
+from joserfc.errors import JoseError
 from requests import RequestException
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
+from gas.errors import GasError, NotAllowed, Unavailable
 from webui import account, tokens
 from webui.access import is_api, safe_next
 from webui.globus import Person
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 ADMIN_KEY = "gas-admin"
 USER_ROLE = "GAS_User"
-#: Every pattern ends with ``$``: Flask-AppBuilder uses ``re.match``, which would let ``can_show`` open ``can_show_all``.
+#: Every pattern ends with ``$``: FAB uses ``re.match``, by which ``can_show`` would also open ``can_show_all``.
 ROLES = {
     USER_ROLE: [
         ["JobsView$", "can_(mine|new|one)$"],
@@ -66,7 +66,7 @@ class GlobusAuthView(AuthOAuthView):
         session["next"] = safe_next(request.args.get("next"))
         callback = f"{current_app.config['WEB_URL']}/oauth-authorized/globus"
         try:
-            return self._remote.authorize_redirect(callback)
+            return self._remote().authorize_redirect(callback)
         except RequestException as error:
             raise Unavailable("Globus does not answer, so nobody can sign in. Try again in a minute.") from error
 
@@ -74,7 +74,7 @@ class GlobusAuthView(AuthOAuthView):
     def oauth_authorized(self) -> Response:
         """Back from Globus with a code, or with a refusal."""
         try:
-            answer = self._remote.authorize_access_token()
+            answer = self._remote().authorize_access_token()
         except (OAuthError, JoseError) as error:
             log.warning("sign-in refused: %s", error)
             raise SignInFailed("The sign-in with Globus was not completed. Start again from the start page.") from error
@@ -97,8 +97,7 @@ class GlobusAuthView(AuthOAuthView):
         session.clear()
         return redirect("/")
 
-    @property
-    def _remote(self) -> Any:
+    def _remote(self) -> Any:  # not a property: FAB reads every attribute before there is an app
         return self.appbuilder.sm.oauth_remotes["globus"]
 
 
@@ -175,7 +174,7 @@ class GasSecurityManager(SecurityManager):
         return user if user.is_active else None
 
     def _known(self, person: Person) -> User | None:
-        """Linked identities are one account: the one made for this ``sub``, else the oldest made for another of them."""
+        """Linked identities are one account: the one made for this ``sub``, else the oldest of another of them."""
         return self.find_user(username=person.sub) or self.session.scalar(
             select(User).where(User.username.in_(person.identities)).order_by(User.id).limit(1)
         )

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask
-from gas.errors import Conflict, EngineError, GasError, Unavailable
 from markupsafe import Markup
+
+from gas.errors import Conflict, EngineError, GasError, Unavailable
 
 #: Most frequent first; what a chart leaves out is in the files.
 TOP_CONSEQUENCES = 12
@@ -70,8 +71,8 @@ def install(app: Flask) -> None:
 def advice(error_kind: str | None) -> str:
     """What a person can do about a failed job, by ``GasError.kind`` of what ended it."""
     if error_kind in NOT_THE_FILE:
-        return "The file is not at fault. Submit it again; if that fails too, tell the operator of this server the job's id."
-    return "Nothing was annotated. Mend the file, or choose the reference it was called against, and submit it as a new job."
+        return "The file is not at fault. Submit it again; if that fails too, tell this server's operator the job's id."
+    return "Mend the file, or choose the reference it was called against, and submit it as a new job."
 
 
 def size(size_bytes: int) -> str:

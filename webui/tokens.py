@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from flask_appbuilder.security.sqla.models import User
-from gas.errors import InputError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from gas.errors import InputError
 from webui.database import ApiToken, LoginCode, digest
 
 TOKEN_PREFIX = "gas_"  # noqa: S105 - how a token begins, not a token
