@@ -7,8 +7,9 @@ boto3 reads ``AWS_*`` and globus-sdk reads ``GLOBUS_SDK_*`` by themselves; neith
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -86,8 +87,16 @@ class Settings(BaseSettings):
 
         :raises SettingsError: naming each variable whose value cannot be used, and why.
         """
+        return cls.of({})
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Self:
+        """The same from variables that take precedence over the environment's."""
+        given: dict[str, Any] = {
+            name: variables[f"GAS_{name.upper()}"] for name in cls.model_fields if f"GAS_{name.upper()}" in variables
+        }
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as error:
             said = "; ".join(f"GAS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
             raise SettingsError(f"bad setting: {said}") from None

@@ -11,9 +11,8 @@ import httpx
 import pytest
 from botocore.config import Config
 
-CORS = {
-    "CORSRules": [{"AllowedOrigins": ["http://localhost:8800"], "AllowedMethods": ["POST"], "AllowedHeaders": ["*"]}]
-}
+WEB = "http://localhost:8800"
+CORS = {"CORSRules": [{"AllowedOrigins": [WEB], "AllowedMethods": ["POST"], "AllowedHeaders": ["*"]}]}
 
 
 @pytest.fixture
@@ -71,10 +70,10 @@ def test_an_old_form_is_refused(s3: Any) -> None:
 
 def test_the_browser_may_post_from_the_web_app(s3: Any) -> None:
     """The preflight of the web app's origin is answered, and so is the POST itself."""
-    form, origin = _form(s3), "http://localhost:8800"
-    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    form = _form(s3)
+    asked = {"Origin": WEB, "Access-Control-Request-Method": "POST"}
     preflight = httpx.options(form["url"], headers=asked)
-    done = httpx.post(form["url"], data=form["fields"], files={"file": b"x"}, headers={"Origin": origin})
+    done = httpx.post(form["url"], data=form["fields"], files={"file": b"x"}, headers={"Origin": WEB})
     for answer in (preflight, done):
         assert answer.is_success
-        assert answer.headers["access-control-allow-origin"] in ("*", origin)
+        assert answer.headers["access-control-allow-origin"] in ("*", WEB)

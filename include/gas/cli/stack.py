@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
     panel = "The local stack"
-    for command in (up, down, restart, status, env):
+    for command in (up, down, demo, status, restart, env, provision):
         app.command(rich_help_panel=panel)(command)
 
 
@@ -79,6 +79,26 @@ def env() -> None:
 
     for name, value in stack_variables(_stack().layout).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def provision() -> None:
+    """Make GAS's tables, buckets, topics and queues in AWS, or bring them up to date. Safe to repeat."""
+    from gas.provision import provision as provisioned
+    from gas.settings import Settings
+
+    for line in provisioned(Settings.from_environment()):
+        typer.echo(line)
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", envvar="DEMO_ONCE", help="Stop after the job; the exit code is its outcome.")
+    ] = False,
+) -> None:
+    """Start the stack, annotate a real VCF that ships with GAS, show the result, and stay until Ctrl-C."""
+    from gas.local.demo import demonstrate
+
+    raise typer.Exit(0 if demonstrate(_stack(), once=once) else 1)
 
 
 def _stack() -> Stack:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from gas.local import postgres
+from gas.local import airflow, postgres
 from gas.local.layout import Layout
 
 _PROBE_TIMEOUT_S = 5.0
@@ -39,7 +39,6 @@ class Component:
 def components(layout: Layout) -> tuple[Component, ...]:
     """Return the parts of the stack, in the order they start."""
     python, scripts = sys.executable, Path(sys.executable).parent
-    airflow = str(scripts / "airflow")
     return (
         Component(
             name="postgres",
@@ -80,7 +79,7 @@ def components(layout: Layout) -> tuple[Component, ...]:
         Component(
             name="airflow-api",
             title="Airflow API server",
-            command=(airflow, "api-server", "--host", "127.0.0.1", "--port", str(layout.airflow_port)),
+            command=(airflow.COMMAND, "api-server", "--host", "127.0.0.1", "--port", str(layout.airflow_port)),
             address=layout.airflow_url,
             port=layout.airflow_port,
             ready=lambda _: _answers(f"{layout.airflow_url}/api/v2/version"),
@@ -89,21 +88,21 @@ def components(layout: Layout) -> tuple[Component, ...]:
         Component(
             name="airflow-scheduler",
             title="Airflow scheduler",
-            command=(airflow, "scheduler", "--skip-serve-logs"),
+            command=(airflow.COMMAND, "scheduler", "--skip-serve-logs"),
             address="-",
             ready=lambda since: _beats(layout, "scheduler", since),
         ),
         Component(
             name="airflow-dags",
             title="Airflow DAG processor",
-            command=(airflow, "dag-processor"),
+            command=(airflow.COMMAND, "dag-processor"),
             address="-",
             ready=lambda since: _beats(layout, "dag_processor", since),
         ),
         Component(
             name="airflow-triggerer",
             title="Airflow triggerer",
-            command=(airflow, "triggerer", "--skip-serve-logs"),
+            command=(airflow.COMMAND, "triggerer", "--skip-serve-logs"),
             address="-",
             ready=lambda since: _beats(layout, "triggerer", since),
         ),

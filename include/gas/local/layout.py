@@ -153,6 +153,10 @@ class Layout:
         return self.state / "airflow"
 
     @property
+    def references(self) -> Path:
+        return self.state / "references"
+
+    @property
     def log(self) -> Path:
         return self.state / "log"
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-import httpx
 import psutil
 
-from gas.local import postgres, processes
+from gas.local import airflow, contents, postgres, processes
 from gas.local.components import Component, components
-from gas.local.layout import DEFAULT_PORT, Layout, StackError, write_private
+from gas.local.layout import DEFAULT_PORT, Layout, StackError
 from gas.local.supervision import Supervisor, forget, log_file, recorded
-from gas.local.variables import SERVICE_ROLE, process_environment
+from gas.local.variables import process_environment
+from gas.submission import DAG_ID
 
 _START_TIMEOUT_S = 240.0
 _POLL_S = 0.1
@@ -118,11 +115,11 @@ class Stack:
     def status(self) -> list[Status]:
         """Say how each component stands."""
         known = self._supervisor.states() if self.is_up() else {}
-        words = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "starting", "FATAL": "failed"}
+        words = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "starting"}
         found = []
         for component in self.components:
             entry = known.get(component.name, {})
-            state = words.get(entry.get("statename", ""), "stopped")
+            state = words.get(entry["statename"], "failed") if entry else "stopped"
             found.append(
                 Status(
                     name=component.name,
@@ -136,7 +133,8 @@ class Stack:
 
     # Starting.
     def _start(self, *, told: Callable[[Step], None], waiting: Callable[[str], None]) -> None:
-        environment = process_environment(self.layout)
+        layout = self.layout
+        environment = process_environment(layout)
         stores = [component for component in self.components if component.store]
         others = [component for component in self.components if not component.store]
 
@@ -147,78 +145,50 @@ class Stack:
             yield
             told(Step(title=title, address=address, seconds=time.time() - began))
 
-        postgres.initialise(self.layout)
+        postgres.initialise(layout)
         self._supervisor.launch(self.components, environment)
         began = time.time()
         self._supervisor.start(component.name for component in stores)
         for component in stores:
             with step(component.title, component.address, since=began):
                 self._await(component, began)
-        postgres.make_databases(self.layout)
-        self._prepare_airflow(environment, step)
+        postgres.make_databases(layout)
+        if not airflow.is_prepared(layout):
+            with step("Airflow database"):
+                airflow.prepare(layout, environment)
+        with step("AWS resources"):
+            contents.provision(layout)
         began = time.time()
         self._supervisor.start(component.name for component in others)
+        with step("Reference SARS-CoV-2", str(layout.references)):  # while Airflow starts
+            contents.install_reference(layout)
         for component in others:
             with step(component.title, component.address, since=began):
                 self._await(component, began)
                 if component.name == "airflow-api":
-                    self._make_service_user()
+                    airflow.make_service_user(layout)
+        with step("Workflows", str(layout.checkout / "dags"), since=began):
+            _until(lambda: airflow.knows_dag(layout, DAG_ID), lambda: "Airflow did not take up the DAG annotate")
 
     def _await(self, component: Component, began: float) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while not component.ready(began):
-            state = self._supervisor.states()[component.name]["statename"]
-            if state in ("FATAL", "EXITED", "STOPPED") or time.monotonic() > deadline:
-                log = log_file(self.layout, component.name)
-                tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if log.exists() else []
-                why = "ended" if time.monotonic() <= deadline else f"did not answer in {_START_TIMEOUT_S:.0f} s"
-                raise StackError("\n".join([f"{component.title} {why}; the end of {log}:", *tail]))
-            time.sleep(_POLL_S)
+        pid: int = 0
 
-    def _prepare_airflow(
-        self, environment: dict[str, str], step: Callable[[str], AbstractContextManager[None]]
-    ) -> None:
-        """Make or upgrade Airflow's tables and its administrator, once for each version of Airflow."""
-        done, now = self.layout.airflow_home / "prepared", version("apache-airflow")
-        if done.exists() and done.read_text() == now:
-            return
-        with step("Airflow database"):
-            self._airflow(environment, "db", "migrate")
-        with step("Airflow administrator"):
-            self._airflow(
-                environment, "users", "create", "--username", "admin", "--password",
-                self.layout.secrets.airflow_admin_password, "--firstname", "Airflow", "--lastname", "Administrator",
-                "--role", "Admin", "--email", "admin@gas.invalid",
-            )  # fmt: skip
-        write_private(done, now)
+        def ready() -> bool:
+            nonlocal pid
+            if component.ready(began):
+                return True
+            entry = self._supervisor.states()[component.name]
+            if entry["statename"] in ("FATAL", "EXITED", "STOPPED", "BACKOFF") or (pid and entry["pid"] != pid):
+                raise StackError(self._last_words(component, "ended"))
+            pid = entry["pid"]
+            return False
 
-    def _airflow(self, environment: dict[str, str], *arguments: str) -> None:
-        command = [str(Path(sys.executable).parent / "airflow"), *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = "\n".join((done.stdout + done.stderr).splitlines()[-_LOG_TAIL_LINES:])
-            raise StackError(f"airflow {' '.join(arguments[:2])} failed:\n{said}")
+        _until(ready, lambda: self._last_words(component, f"did not answer in {_START_TIMEOUT_S:.0f} s"))
 
-    def _make_service_user(self) -> None:
-        """Make the user with which GAS submits runs, through Airflow's API, if it is not there."""
-        secrets = self.layout.secrets
-        with httpx.Client(base_url=self.layout.airflow_url, timeout=30, trust_env=False) as airflow:
-            signed_in = airflow.post(
-                "/auth/token", json={"username": "admin", "password": secrets.airflow_admin_password}
-            )
-            signed_in.raise_for_status()
-            headers = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
-            user = {
-                "username": "gas-service",
-                "password": secrets.airflow_service_password,
-                "email": "gas-service@gas.invalid",
-                "first_name": "GAS",
-                "last_name": "service",
-                "roles": [{"name": SERVICE_ROLE}],
-            }
-            made = airflow.post("/auth/fab/v1/users", json=user, headers=headers)
-            if made.status_code != httpx.codes.CONFLICT:
-                made.raise_for_status()
+    def _last_words(self, component: Component, what: str) -> str:
+        log = log_file(self.layout, component.name)
+        tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if log.exists() else []
+        return "\n".join([f"{component.title} {what}; the end of {log}:", *tail])
 
     def _refuse_taken_ports(self) -> None:
         for component in self.components:
@@ -267,6 +237,14 @@ class Stack:
             except BlockingIOError:
                 raise StackError("another gas up or gas down is at work on this stack; wait for it") from None
             yield
+
+
+def _until(true: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not true():
+        if time.monotonic() > deadline:
+            raise StackError(otherwise())
+        time.sleep(_POLL_S)
 
 
 def _by_whom(port: int) -> str:

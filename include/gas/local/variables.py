@@ -9,6 +9,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from gas.local.layout import Layout
+from gas.settings import Settings
 
 REGION = "us-east-1"
 
@@ -33,10 +34,10 @@ def stack_variables(layout: Layout) -> dict[str, str]:
 def process_environment(layout: Layout) -> dict[str, str]:
     """The whole environment of the stack's processes.
 
-    Settings of the checkout's ``.env`` come first, those of the caller's environment override them, and what the stack
-    itself decides (addresses, secrets, the AWS endpoint) overrides both.
+    Settings of the ``.env`` beside the state folder come first; those of the caller's environment override them; and
+    what the stack itself decides (addresses, secrets, the AWS endpoint) overrides both.
     """
-    chosen = {name: value for name, value in dotenv_values(layout.checkout / ".env").items() if value is not None}
+    chosen = {name: value for name, value in dotenv_values(layout.state.parent / ".env").items() if value is not None}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return {
         **chosen,
@@ -48,6 +49,14 @@ def process_environment(layout: Layout) -> dict[str, str]:
         "NO_PROXY": "localhost,127.0.0.1",
         "no_proxy": "localhost,127.0.0.1",
     }
+
+
+def stack_settings(layout: Layout) -> Settings:
+    """The settings of this stack's processes, for a program that runs beside them.
+
+    :raises SettingsError: naming each variable whose value cannot be used, and why.
+    """
+    return Settings.of(process_environment(layout))
 
 
 def _gas(layout: Layout) -> dict[str, str]:
@@ -64,7 +73,7 @@ def _gas(layout: Layout) -> dict[str, str]:
         "GAS_GLOBUS_CLIENT_ID": secrets.globus_client_id,
         "GAS_GLOBUS_CLIENT_SECRET": secrets.globus_client_secret,
         "GAS_GLOBUS_SCOPE": f"https://auth.globus.org/scopes/{secrets.globus_client_id}/gas_api",
-        "GAS_REFERENCES": str(layout.state / "references"),
+        "GAS_REFERENCES": str(layout.references),
     }
 
 

@@ -63,7 +63,7 @@ class StandIn:
             pause = max(_SNAPSHOT_EVERY_S, (time.monotonic() - began) / _SNAPSHOT_SHARE)
 
 
-def stand_in(*, secret: str, waits: glacier.Waits | None = None) -> StandIn:
+def stand_in(*, secret: str, waits: glacier.Waits) -> StandIn:
     """Mend moto in this process and return it as one WSGI application.
 
     :param secret: the secret access key with which presigned POSTs are signed.
@@ -71,7 +71,6 @@ def stand_in(*, secret: str, waits: glacier.Waits | None = None) -> StandIn:
     from moto.moto_api import state_manager
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    waits = waits or glacier.Waits()
     glacier.mend(waits)
     _mend_presigned_post(secret)
     # S3's own Glacier classes: a restore that takes its time, as AWS's do, where moto's is there at once.
@@ -79,12 +78,12 @@ def stand_in(*, secret: str, waits: glacier.Waits | None = None) -> StandIn:
     return StandIn(DomainDispatcherApplication(create_backend_app))
 
 
-def serve(*, port: int, state: Path | None, secret: str) -> None:
+def serve(*, port: int, state: Path | None, secret: str, waits: glacier.Waits) -> None:
     """Serve on loopback until SIGTERM or SIGINT, keeping the state in a folder."""
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
-    application = stand_in(secret=secret)
+    application = stand_in(secret=secret, waits=waits)
     snapshot = Snapshot(state) if state else None
     if snapshot:
         snapshot.load()

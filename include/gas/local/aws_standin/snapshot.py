@@ -115,10 +115,13 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         from moto.s3.models import FakeKey
+        from moto.s3.utils import _VersionedKeyStore
 
         if isinstance(obj, FakeKey) and not obj.disposed and obj.contentsize >= _LARGE_BYTES:
             state = {name: value for name, value in obj.__dict__.items() if name not in ("_value_buffer", "lock")}
             return _blank, (type(obj),), {**state, "value": _Stored(self._snapshot.keep_key(obj))}
+        if isinstance(obj, _VersionedKeyStore):  # it shows the newest version alone; pickle would drop the others
+            return type(obj), (), dict(obj.lists()), None, None, _fill
         if isinstance(obj, _LOCK):
             return threading.Lock, ()
         if isinstance(obj, _RLOCK):
@@ -145,8 +148,13 @@ class _Unpickler(pickle.Unpickler):
         return _backends(service)[account][region]
 
 
-def _blank(kind: type) -> Any:
-    return kind.__new__(kind)
+def _blank(kind: type[Any]) -> Any:
+    return object.__new__(kind)
+
+
+def _fill(store: dict[str, Any], versions: dict[str, list[Any]]) -> None:
+    for key, value in versions.items():
+        dict.__setitem__(store, key, value)
 
 
 def _spooled(content: bytes) -> tempfile.SpooledTemporaryFile[bytes]:

@@ -1,0 +1,168 @@
+"""What the tests stand on: real parts of the local stack, on loopback, in temporary folders."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import httpx
+import pytest
+
+from gas.local import postgres
+from gas.local.layout import Layout
+from gas.local.stack import Stack
+
+if TYPE_CHECKING:
+    from gas.references import Reference
+
+STACK_PORTS = 4  # the web app, Airflow, and the stand-ins for AWS and Globus
+
+
+def free_ports(count: int = 1) -> int:
+    """Return the first of ``count`` free ports in a row."""
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = int(probe.getsockname()[1])
+        if first + count < 65500 and all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise RuntimeError("there are no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_foreign_settings() -> Iterator[None]:
+    """No test reads the settings, credentials or proxies of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("GAS_", "AWS_", "AIRFLOW", "GLOBUS_SDK_")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield
+
+
+# The AWS stand-in.
+@dataclass(frozen=True, kw_only=True)
+class AwsStandIn:
+    """A running stand-in for AWS, and a session with its credentials."""
+
+    endpoint_url: str
+    session: boto3.Session
+
+
+@pytest.fixture(scope="session")
+def _aws_server(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsStandIn]:
+    port, secret = free_ports(), uuid.uuid4().hex
+    log = tmp_path_factory.mktemp("aws") / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gas.local.aws_standin", "--port", str(port), "--expedited-s", "0.1"],
+            env={**os.environ, "AWS_SECRET_ACCESS_KEY": secret},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _await_answer(f"{url}/moto-api/data.json", process, log)
+        session = boto3.Session(aws_access_key_id="GASTEST", aws_secret_access_key=secret, region_name="us-east-1")
+        yield AwsStandIn(endpoint_url=url, session=session)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} does not answer:\n{log.read_text(errors='replace')}")
+
+
+@pytest.fixture
+def aws(_aws_server: AwsStandIn) -> Iterator[AwsStandIn]:
+    """An empty AWS."""
+    yield _aws_server
+    httpx.post(f"{_aws_server.endpoint_url}/moto-api/reset", timeout=30).raise_for_status()
+
+
+# PostgreSQL.
+@pytest.fixture(scope="session")
+def postgres_layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    """A PostgreSQL server, as the local stack runs it."""
+    layout = Layout.of(state=tmp_path_factory.mktemp("postgres"), base_port=8800)  # no port is opened
+    postgres.initialise(layout)
+    with (layout.log / "postgres.log").open("wb") as out:
+        process = subprocess.Popen(postgres.server_command(layout), stdout=out, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 60
+        while not postgres.answers(layout):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((layout.log / "postgres.log").read_text())
+            time.sleep(0.05)
+        postgres.make_databases(layout)
+        yield layout
+    finally:
+        process.send_signal(2)  # SIGINT: a fast shutdown
+        process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_layout: Layout) -> str:
+    """The SQLAlchemy URL of an empty database."""
+    return postgres_layout.database_url("gas_web")
+
+
+# References.
+@pytest.fixture(scope="session")
+def sars_cov_2(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """SARS-CoV-2, installed."""
+    from gas.references import ReferenceStore, install_sars_cov_2
+
+    return install_sars_cov_2(ReferenceStore(tmp_path_factory.mktemp("references")))
+
+
+# The whole stack.
+@pytest.fixture(scope="session")
+def stack(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole local stack, running, on free ports and with a state of its own."""
+    running = Stack(Layout.of(state=tmp_path_factory.mktemp("stack"), base_port=free_ports(STACK_PORTS)))
+    running.up(told=lambda _: None)
+    try:
+        yield running
+    finally:
+        running.down()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium to drive; without one, browser tests are skipped."""
+    from tests.chromium import find_chromium
+
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium here: run make browser, or install chromium")
+    return path
