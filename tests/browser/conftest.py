@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, StorageState, expect, sync_playwright
 
+from gas import references
 from gas.local.stack import Stack
 from gas.local.variables import stack_variables
-from gas.references import DEMO_VCF
 from tests.browser.visitor import Visitor
 
 ALICE, BOB = "Alice Example", "Bob Builder"
@@ -91,7 +91,7 @@ def at(browser: Browser, web_url: str, _cookies: Callable[[str], StorageState]) 
 @pytest.fixture(scope="session")
 def demo_vcf() -> Path:
     """The real VCF that ships with GAS."""
-    return DEMO_VCF()
+    return references.demo_vcf()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,9 @@ class Visitor:
             self.strangers.add(url)
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        # The page where a person picks who to be is the Globus stand-in's, and its flaws are not GAS's.
+        ours = message.page is not None and message.page.url.startswith(self.url)
+        if ours and message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url')})")
 
     @property
