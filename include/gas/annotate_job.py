@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gas import annotation
-from gas.annotation import Limits
+from gas.annotation.limits import Limits
 from gas.errors import Fenced, GasError, InputError, NotFound, ReferenceProblem
 from gas.job import Job, JobStatus, Output, Progress, StoredObject
 from gas.jobs_table import Ended, JobsTable
