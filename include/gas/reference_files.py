@@ -42,6 +42,8 @@ _HEADER_LINE = re.compile(rb"^>[^\n]*\n?", re.MULTILINE)
 _NUCLEOTIDES = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-*.\r\n"
 _STOPS = frozenset({"TAA", "TAG", "TGA"})
 _SHOWN = 5
+#: ALT alleles that no variant can be matched by: none, ``*``, symbolic ones and breakends.
+_UNMATCHABLE = 'ALT="." || ALT~"[][<*]"'
 _BCFTOOLS = """
 import sys
 from pysam import SamtoolsError, bcftools
@@ -151,7 +153,7 @@ def install_genes(path: Path, folder: Path, *, genome: Genome) -> Genes:
 
 
 def install_source(source: NewSource, folder: Path, *, genome: Genome) -> tuple[Source, tuple[str, ...]]:
-    """Write ``NAME.bcf`` and its index into ``folder``: alleles split and left-aligned, the chosen INFO fields alone.
+    """Write ``NAME.tsv.gz``, its index and ``NAME.hdr`` into ``folder``: alleles split and left-aligned.
 
     :return: the source, and notes on what was left out.
     :raises ReferenceProblem: when the file cannot be read, lacks a field, or belongs to another genome.
@@ -163,33 +165,37 @@ def install_source(source: NewSource, folder: Path, *, genome: Genome) -> tuple[
             f"The source {source.name!r} has no INFO field {', '.join(missing)}; it has {_some(header.info, 30)}."
         )
     version, date = _release(header)
-    target = folder / f"{source.name}.bcf"
     installed = Source(
-        name=source.name, path=target, info_fields=source.info_fields, version=version, date=date, sha256=sha256
+        name=source.name,
+        path=folder / f"{source.name}.tsv.gz",
+        info_fields=source.info_fields,
+        version=version,
+        date=date,
+        sha256=sha256,
     )
-    vcf, contigs = _indexed(source, header, folder)
-    own = {name: genome.aliases.get(name, name) for name in contigs}
-    known = {name: to for name, to in own.items() if to in genome.contigs}
-    if not known:
-        raise ReferenceProblem(
-            f"The contigs do not match: the source {source.name!r} has {_some(contigs)}, the genome has "
-            f"{_some(genome.contigs)}."
-        )
-    notes = []
-    if strange := contigs - known.keys():
-        notes.append(f"{source.name}: records left out on contigs that the genome lacks: {_some(strange)}.")
-    taken, refused = _normalise(installed, vcf, folder, known=known, whole=not strange, genome=genome)
-    if refused >= max(1, taken):
+    installed.header.write_text("".join(_info_lines(installed, header)), encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        vcf, contigs = _streamable(source, header, Path(scratch))
+        known = {name: own for name in contigs if (own := genome.aliases.get(name, name)) in genome.contigs}
+        if not known:
+            raise ReferenceProblem(
+                f"The contigs do not match: the source {source.name!r} has {_some(contigs)}, the genome has "
+                f"{_some(genome.contigs)}."
+            )
+        strange = contigs - known.keys()
+        taken, refused = _tabulate(installed, vcf, Path(scratch), known=known, whole=not strange, genome=genome)
+    if refused > taken:
         raise ReferenceProblem(
             f"The source {source.name!r} belongs to another genome or genome build: the REF of {refused:,} of its "
             f"{taken + refused:,} records is not what the genome has there."
         )
+    if not taken:
+        raise ReferenceProblem(f"The source {source.name!r} has no record that a variant could match.")
+    notes = []
+    if strange:
+        notes.append(f"{source.name}: records left out on contigs that the genome lacks: {_some(strange)}.")
     if refused:
         notes.append(f"{source.name}: {refused:,} records left out whose REF is not what the genome has there.")
-    if vcf != source.path:
-        vcf.unlink()
-    for index in folder.glob(".input.*"):
-        index.unlink()
     return installed, tuple(notes)
 
 
@@ -339,26 +345,35 @@ def _release(header: Any) -> tuple[str, str]:
     return " ".join(filter(None, words)), date
 
 
-def _indexed(source: NewSource, header: Any, folder: Path) -> tuple[Path, set[str]]:
-    """A form of the source that can be streamed to BCF, and the contigs it has records on.
+def _info_lines(source: Source, header: Any) -> Iterator[str]:
+    """The header lines of the columns. A number that goes by allele is 1 for each, as alleles are split."""
+    for field, column in source.columns.items():
+        of = header.info[field]
+        number = of.number if of.number in (0, 1, "A") else "."
+        said = (of.description or field).strip('"').replace('"', "'").replace("\\", "")
+        release = f" ({source.name} {source.version})" if source.version else f" ({source.name})"
+        yield f'##INFO=<ID={column},Number={number},Type={of.type},Description="{said}{release}">\n'
 
-    The person's own folder is only read: what must be compressed, indexed or completed is made in ``folder``.
+
+def _streamable(source: NewSource, header: Any, scratch: Path) -> tuple[Path, set[str]]:
+    """A form of the source that can be streamed through bcftools, and the contigs it has records on.
+
+    The person's own folder is only read: what must be compressed, indexed or completed is made in ``scratch``.
     """
     path = source.path
-    with _opened(path) as raw:
-        magic = raw.read(4)
     with pysam.VariantFile(str(path)) as vcf:
         if vcf.format == "BCF":
             return path, set(header.contigs)
+    with _opened(path) as raw:
+        magic = raw.read(4)
     try:
-        if not magic.startswith(_BGZF_MAGIC):
-            packed = folder / ".input.vcf.gz"
-            _recompress(path, packed, gzipped=magic.startswith(_GZIP_MAGIC))
-            path = packed
-        index = next((i for i in (Path(f"{source.path}.tbi"), Path(f"{source.path}.csi")) if i.exists()), None)
-        if index is None or path != source.path:
-            index = folder / ".input.index"
-            pysam.tabix_index(str(path), preset="vcf", index=str(index), csi=True, force=True, keep_original=True)
+        if magic != _BGZF_MAGIC:
+            path = scratch / "input.vcf.gz"
+            _recompress(source.path, path, gzipped=magic.startswith(_GZIP_MAGIC))
+        index = next((i for i in (Path(f"{path}.tbi"), Path(f"{path}.csi")) if i.exists()), None)
+        if index is None:
+            index = scratch / "input.csi"
+            pysam.tabix_index(str(path), preset="vcf", index=str(index), csi=True)
         with pysam.TabixFile(str(path), index=str(index)) as table:
             contigs = set(table.contigs)
     except (OSError, ValueError, SamtoolsError) as error:
@@ -367,7 +382,7 @@ def _indexed(source: NewSource, header: Any, folder: Path) -> tuple[Path, set[st
             f"does it), and the file whole ({_last_line(error)})."
         ) from error
     if contigs - set(header.contigs):
-        path = _with_contigs(path, contigs | set(header.contigs), folder)
+        path = _with_contigs(path, contigs | set(header.contigs), scratch)
     return path, contigs
 
 
@@ -377,75 +392,92 @@ def _recompress(path: Path, target: Path, *, gzipped: bool) -> None:
             out.write(block)
 
 
-def _with_contigs(path: Path, contigs: Iterable[str], folder: Path) -> Path:
+def _with_contigs(path: Path, contigs: Iterable[str], scratch: Path) -> Path:
     """The same VCF with a ``##contig`` line for every contig: BCF has no other place for their names."""
-    fai = folder / ".input.fai"
+    fai = scratch / "input.fai"
     fai.write_text("".join(f"{name}\t{(1 << 31) - 1}\t0\t1\t2\n" for name in sorted(contigs)))
-    target = folder / ".input.contigs.vcf.gz"
-    subprocess.run(_bcftools("reheader", "-f", str(fai), "-o", str(target), str(path)), capture_output=True, check=True)
+    target = scratch / "contigs.vcf.gz"
+    bcftools.reheader("-f", str(fai), "-o", str(target), str(path), catch_stdout=False)
     return target
 
 
-def _normalise(
-    source: Source, vcf: Path, folder: Path, *, known: Mapping[str, str], whole: bool, genome: Genome
+def _tabulate(
+    source: Source, vcf: Path, scratch: Path, *, known: Mapping[str, str], whole: bool, genome: Genome
 ) -> tuple[int, int]:
-    """Stream the source through ``view``, ``annotate`` and ``norm``; records left, and with a wrong REF."""
-    chromosomes = folder / ".input.chromosomes"
+    """Stream the source into its table; how many rows it has, and how many records were left out for their REF."""
+    chromosomes = scratch / "chromosomes"
     chromosomes.write_text("".join(f"{name}\t{own}\n" for name, own in known.items() if name != own))
-    fields = folder / ".input.fields"
-    fields.write_text("".join(f"INFO/{field}\t{column}\n" for field, column in source.columns.items()))
-    targets = folder / ".input.targets"
+    targets = scratch / "targets"
     targets.write_text("".join(f"{name}\t1\t{genome.contigs[own]}\n" for name, own in known.items()))
-    renames = [
-        argument
-        for option, names in (("--rename-chrs", chromosomes), ("--rename-annots", fields))
-        if names.stat().st_size
-        for argument in (option, str(names))
-    ]
     kept = ",".join(f"^INFO/{field}" for field in source.info_fields) or "INFO"
-    steps = (
+    renamed = ("--rename-chrs", str(chromosomes)) if chromosomes.stat().st_size else ()
+    columns = "".join(f"\\t%INFO/{field}" for field in source.info_fields)
+    before = (
         ("view", "-G", "-Ou", *(() if whole else ("-T", str(targets))), str(vcf)),
-        ("annotate", "-Ou", "-x", kept, *renames, "-"),
-        ("norm", "-m", "-any", "-c", "x", "-f", str(genome.path), "-Ob", "-o", str(source.path), "-"),
+        ("annotate", "-Ou", "-x", kept, *renamed, "-"),
+        ("norm", "-Ou", "-m", "-any", "-c", "x", "-f", str(genome.path), "-"),
     )
-    said = _pipe(source.name, steps)
-    try:
-        bcftools.index("-f", str(source.path))
-    except SamtoolsError:  # left-aligning moved a record past another's window
-        in_order = folder / ".input.sorted.bcf"
-        scratch = str(folder / ".input.sort")
-        bcftools.sort("-m", "256M", "-T", scratch, "-Ob", "-o", str(in_order), str(source.path))
-        in_order.replace(source.path)
-        bcftools.index("-f", str(source.path))
-    return int(str(bcftools.index("-n", str(source.path)))), _mismatches(said)
+    in_order = ("sort", "-Ou", "-m", "256M", "-T", str(scratch / "sort"), "-")
+    # /dev/stdout: without -o, query closes standard output a second time and aborts (pysam 0.24.1).
+    table = (
+        "query",
+        "-o",
+        "/dev/stdout",
+        "-e",
+        _UNMATCHABLE,
+        "-f",
+        f"%CHROM\\t%POS\\t%REF\\t%ALT\\t%ID{columns}\\n",
+        "-",
+    )
+    csi = max(genome.contigs.values()) >= _LONGEST_TBI
+    for steps in ((*before, table), (*before, in_order, table)):
+        rows, said = _pipe(source, steps, scratch)
+        if not rows:
+            break
+        try:
+            pysam.tabix_index(str(source.path), seq_col=0, start_col=1, end_col=1, csi=csi, force=True)
+            break
+        except (OSError, SamtoolsError):
+            if in_order in steps:
+                raise
+            # Left-aligning moved a record past more of its neighbours than norm keeps in sight: sort, and again.
+    return rows, _mismatches(said)
 
 
-def _pipe(name: str, steps: Sequence[Sequence[str]]) -> str:
-    """Run bcftools commands, each reading what the one before writes; what the last one said.
+def _pipe(source: Source, steps: Sequence[Sequence[str]], scratch: Path) -> tuple[int, str]:
+    """Run bcftools commands, each reading what the one before writes, into the table; its rows, and what they said.
 
     :raises ReferenceProblem: with what the first failing one said.
     """
     running: list[subprocess.Popen[bytes]] = []
-    with tempfile.TemporaryFile() as first_said, tempfile.TemporaryFile() as last_said:
-        for step in steps:
-            running.append(
-                subprocess.Popen(
-                    _bcftools(*step),
-                    stdin=running[-1].stdout if running else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=last_said if step is steps[-1] else first_said,
+    logs = [scratch / f"log{number}" for number in range(len(steps))]
+    rows = 0
+    try:
+        for step, log in zip(steps, logs, strict=True):
+            before = running[-1].stdout if running else None
+            with log.open("wb") as errors:
+                command = subprocess.Popen(
+                    _bcftools(*step), stdin=before or subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
                 )
-            )
-        for process in running[:-1]:
-            process.stdout.close()  # type: ignore[union-attr]  # stdout=PIPE above; the next command holds the other end
-        running[-1].communicate()
+            running.append(command)
+            if before is not None:
+                before.close()  # the command has its own
+        last = running[-1].stdout
+        with pysam.BGZFile(str(source.path), "wb", None) as out:
+            while last is not None and (block := last.read(_BLOCK)):
+                rows += block.count(b"\n")
+                out.write(block)
+    finally:
+        for process in running:
+            if process.stdout is not None:
+                process.stdout.close()  # a command that still writes ends by SIGPIPE
         codes = [process.wait() for process in running]
-        for said in (first_said, last_said):
-            said.seek(0)
-        if any(codes):
-            message = (first_said.read() or last_said.read()).decode(errors="replace")
-            raise ReferenceProblem(f"The source {name!r} cannot be read: {_last_line(message)}")
-        return last_said.read().decode(errors="replace")
+    for code, log in zip(codes, logs, strict=True):
+        if code:
+            raise ReferenceProblem(
+                f"The source {source.name!r} cannot be read: {_last_line(log.read_text(errors='replace'))}"
+            )
+    return rows, "".join(log.read_text(errors="replace") for log in logs)
 
 
 def _mismatches(said: str) -> int:

@@ -5,7 +5,8 @@ A reference is a folder of the store, whole or not there at all::
     NAME/reference.json     what it is, with checksums          cuts.json   where work may be split
     NAME/genome.fa.gz       bgzip, with .fai and .gzi
     NAME/genes.gff3.gz      Ensembl's form, sorted, bgzip, with .tbi or .csi
-    NAME/sources/X.bcf      alleles split and left-aligned, the chosen INFO fields alone under their final names; .csi
+    NAME/sources/X.tsv.gz   CHROM POS REF ALT ID and chosen INFO fields, alleles split and left-aligned; .tbi or .csi
+    NAME/sources/X.hdr      the INFO lines of those fields, under the names they get
 
 It is built in a hidden folder beside, and renamed when everything is on disk. What a killed ``add`` or ``remove``
 leaves is hidden, and swept by the next one.
@@ -47,7 +48,11 @@ class Contig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An annotation source: an indexed BCF whose INFO fields and IDs are copied to matching variants."""
+    """An annotation source: INFO fields and IDs that are copied to variants of equal position and alleles.
+
+    ``path`` is an indexed bgzip table without a header line: CHROM, POS, REF, ALT, ID, then the fields in the order of
+    ``info_fields``, ``.`` where one is missing.
+    """
 
     name: str
     path: Path
@@ -58,6 +63,11 @@ class Source:
     """The file's own date, ISO 8601 where it can be read as one; empty where there is none."""
     sha256: str
     """Hex SHA-256 of the file as it was given to ``add``."""
+
+    @property
+    def header(self) -> Path:
+        """The ``##INFO`` lines of its columns."""
+        return self.path.with_name(f"{self.name}.hdr")
 
     @property
     def columns(self) -> dict[str, str]:

@@ -30,7 +30,9 @@ class Consequence(NamedTuple):
 
 #: Every word ``csq`` writes, most severe first. ``inframe_altering`` (indels that restore the frame between them) is
 #: Ensembl's ``protein_altering_variant``; ``non_coding`` stands for exons and introns of non-coding transcripts;
-#: ``NMD_transcript`` joins what is found in a transcript that nonsense-mediated decay destroys.
+#: ``NMD_transcript`` joins what is found in a transcript that nonsense-mediated decay destroys. ``feature_elongation`` and
+#: ``feature_truncation`` depart from the table: there they are structural variants and HIGH, but csq says them of every
+#: complex substitution that is not coding, deep in an intron too, so here they weigh what an intron's change does.
 CONSEQUENCES: dict[str, Consequence] = {
     "splice_acceptor": Consequence("splice_acceptor_variant", Impact.HIGH),
     "splice_donor": Consequence("splice_donor_variant", Impact.HIGH),
@@ -38,8 +40,6 @@ CONSEQUENCES: dict[str, Consequence] = {
     "frameshift": Consequence("frameshift_variant", Impact.HIGH),
     "stop_lost": Consequence("stop_lost", Impact.HIGH),
     "start_lost": Consequence("start_lost", Impact.HIGH),
-    "feature_elongation": Consequence("feature_elongation", Impact.HIGH),
-    "feature_truncation": Consequence("feature_truncation", Impact.HIGH),
     "inframe_insertion": Consequence("inframe_insertion", Impact.MODERATE),
     "inframe_deletion": Consequence("inframe_deletion", Impact.MODERATE),
     "missense": Consequence("missense_variant", Impact.MODERATE),
@@ -52,6 +52,8 @@ CONSEQUENCES: dict[str, Consequence] = {
     "5_prime_utr": Consequence("5_prime_UTR_variant", Impact.MODIFIER),
     "3_prime_utr": Consequence("3_prime_UTR_variant", Impact.MODIFIER),
     "intron": Consequence("intron_variant", Impact.MODIFIER),
+    "feature_elongation": Consequence("feature_elongation", Impact.MODIFIER),
+    "feature_truncation": Consequence("feature_truncation", Impact.MODIFIER),
     "NMD_transcript": Consequence("NMD_transcript_variant", Impact.MODIFIER),
     "non_coding": Consequence("non_coding_transcript_variant", Impact.MODIFIER),
     "intergenic": Consequence("intergenic_variant", Impact.MODIFIER),
