@@ -67,18 +67,17 @@ def run(
         return _outcome(_announced(services, ended.job))
     _delete_attempts(services, job, [token for token in job.attempts if token != attempt])
     try:
-        with _scratch(services.settings, job_id, attempt) as folder:
-            done = _annotated(services, job, folder, attempt=attempt, processors=processors, tick=tick)
-        return _outcome(_announced(services, done))
-    except (InputError, ReferenceProblem) as error:
-        log.warning("job %s ends as FAILED: %s", job_id, error)
-        return _outcome(services.jobs.fail(job_id, attempt, str(error), error.kind))
-    except Ended as ended:  # cancelled or given up meanwhile
+        return _outcome(_announced(services, _worked(services, job, attempt, processors, tick)))
+    except Exception as error:
+        # Whatever went wrong: an attempt that was overtaken often stumbles over something else first.
+        there = services.jobs.get(job_id)
+        if there.attempt == attempt and there.job_status in (JobStatus.RUNNING, JobStatus.COMPLETED):
+            raise
         _delete_attempts(services, job, [attempt])
-        return _outcome(ended.job)
-    except Fenced:
-        _delete_attempts(services, job, [attempt])
-        raise
+        if there.job_status.ended:
+            log.info("job %s is %s already; nothing more to do", job_id, there.job_status)
+            return _outcome(there)
+        raise Fenced(f"attempt {attempt} of job {job_id} was overtaken by attempt {there.attempt}") from error
 
 
 def give_up(services: Services, *, job_id: str, attempt: str, error: BaseException | None) -> Job | None:
@@ -118,6 +117,16 @@ class _Reporter:
         except (BotoCoreError, ClientError):
             # Hours of work are not thrown away because one line of progress could not be written.
             log.warning("the progress of job %s could not be written", self._job_id, exc_info=True)
+
+
+def _worked(services: Services, job: Job, attempt: str, processors: int | None, tick: Callable[[], float]) -> Job:
+    """Do the work; the job is COMPLETED afterwards, or FAILED where the person's input is at fault."""
+    try:
+        with _scratch(services.settings, job.job_id, attempt) as folder:
+            return _annotated(services, job, folder, attempt=attempt, processors=processors, tick=tick)
+    except (InputError, ReferenceProblem) as error:
+        log.warning("job %s ends as FAILED: %s", job.job_id, error)
+        return services.jobs.fail(job.job_id, attempt, str(error), error.kind)
 
 
 def _annotated(
