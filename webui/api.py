@@ -291,7 +291,7 @@ class JobsApi(GasApi):
         get:
           summary: One job, with its progress while it runs
           parameters:
-          - {$ref: '#/components/parameters/JobId'}
+          - JobId
           responses:
             200:
               description: The job
@@ -309,7 +309,7 @@ class JobsApi(GasApi):
         get:
           summary: The job's log as text
           parameters:
-          - {$ref: '#/components/parameters/JobId'}
+          - JobId
           responses:
             200:
               description: Counts by consequence, gene and source; what was skipped and why
@@ -327,7 +327,7 @@ class JobsApi(GasApi):
         get:
           summary: The job's summary
           parameters:
-          - {$ref: '#/components/parameters/JobId'}
+          - JobId
           responses:
             200:
               description: Provenance, counts and the first annotated rows
@@ -345,7 +345,7 @@ class JobsApi(GasApi):
         get:
           summary: A fresh link to one of the job's files
           parameters:
-          - {$ref: '#/components/parameters/JobId'}
+          - JobId
           - in: path
             name: what
             required: true

@@ -138,6 +138,11 @@ function busy(yes) {
   input.disabled = yes;
 }
 
+const references = form.elements.reference;
+references.addEventListener("change", () => {
+  form.querySelector(".about").textContent = references.selectedOptions[0].dataset.about;
+});
+
 input.addEventListener("change", () => choose(input.files[0]));
 
 for (const name of ["dragenter", "dragover"]) {
