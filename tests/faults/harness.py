@@ -61,6 +61,12 @@ def throttle(request: AWSRequest) -> AWSResponse | None:
     return AWSResponse(request.url, 503, {"x-amzn-errortype": "ThrottlingException"}, _Raw(body))
 
 
+def refuse(request: AWSRequest) -> AWSResponse | None:
+    """AWS refuses for a reason that no retry mends."""
+    body = b'{"__type": "AccessDeniedException", "message": "no"}'
+    return AWSResponse(request.url, 400, {"x-amzn-errortype": "AccessDeniedException"}, _Raw(body))
+
+
 class _Raw(bytes):
     def stream(self, *_: Any, **__: Any) -> Any:
         yield bytes(self)
