@@ -12,6 +12,8 @@ from gas.local.layout import Layout
 from gas.settings import Settings
 
 REGION = "us-east-1"
+ACCOUNT = "123456789012"
+"""The account that moto plays; asking it would cost each worker a call."""
 
 #: What the web app's service user may do in Airflow, and nothing else: start runs and look at them.
 SERVICE_ROLE = "GAS service"
@@ -65,6 +67,7 @@ def _gas(layout: Layout) -> dict[str, str]:
         "GAS_STATE": str(layout.state),
         "GAS_PORT": str(layout.base_port),
         "GAS_REGION": REGION,
+        "GAS_AWS_ACCOUNT": ACCOUNT,
         "GAS_AIRFLOW_URL": layout.airflow_url,
         "GAS_AIRFLOW_PASSWORD": secrets.airflow_service_password,
         "GAS_WEB_URL": layout.web_url,
@@ -106,6 +109,7 @@ def _airflow(layout: Layout) -> dict[str, str]:
             "execution_api_server_url": f"http://127.0.0.1:{layout.airflow_port}/execution/",
             "dags_are_paused_at_creation": "False",
             "load_examples": "False",
+            "lazy_load_plugins": "False",  # GAS's plugin warms the scheduler, from which each task is forked
             "fernet_key": secrets.airflow_fernet_key,
             "hostname_callable": "socket.gethostname",  # the default asks the name server
         },
