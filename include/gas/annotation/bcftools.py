@@ -42,7 +42,7 @@ def bcftools(command: str, *arguments: str, log: Path, stdin: int | None = None)
     :param stdin: an open descriptor, read from where it stands, for the argument ``-``.
     :raises ToolFailed: when it ends with an error.
     """
-    import pysam.bcftools  # noqa: PLC0415 - see above
+    import pysam.bcftools
 
     dispatcher = getattr(pysam.bcftools, command)
     kept = os.dup(2)
@@ -101,11 +101,11 @@ def _become_bcftools(command: str, arguments: tuple[str, ...], *, output: int, e
         die_with_parent()
         os.dup2(output, 1)
         os.dup2(errors, 2)
-        import pysam.bcftools  # noqa: PLC0415 - see above
+        import pysam.bcftools
 
         getattr(pysam.bcftools, command)(*arguments, catch_stdout=False)
         status = 0
-    except Exception as error:  # noqa: BLE001 - a forked child must never return into its parent's code
+    except Exception as error:
         os.write(errors, str(getattr(error, "value", error)).encode()[-4000:])
     finally:
         os._exit(status)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
-
-import re
 
 END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 """The empty block that ends a file (4.1.2)."""
@@ -104,3 +103,25 @@ def rename_contigs(path: Path, names: Mapping[bytes, bytes]) -> None:
         new.write(compress(b"BCF\2\2" + struct.pack("<I", len(text)) + text + rest, level=0))
         shutil.copyfileobj(old, new, 1 << 20)
     target.rename(path)
+
+
+def in_order(path: Path) -> bool:
+    """Whether the records of a BCF are sorted by position within each run of a contig."""
+    with path.open("rb") as file:
+        _, data = _read_header(file)
+        last_contig, last_position = -1, -1
+        while True:
+            at = 0
+            while at + 8 <= len(data):
+                shared, individual = struct.unpack_from("<II", data, at)
+                if at + 8 + shared + individual > len(data):
+                    break
+                contig, position = struct.unpack_from("<ii", data, at + 8)
+                if contig == last_contig and position < last_position:
+                    return False
+                last_contig, last_position = contig, position
+                at += 8 + shared + individual
+            more = _read_block(file)
+            if not more:
+                return True
+            data = data[at:] + more

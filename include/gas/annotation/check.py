@@ -29,7 +29,6 @@ from gas.annotation.refusals import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     from gas.references import Reference
 
 _ALLOWED = bytes(set(range(32, 256)) - {127} | {9, 10})
@@ -59,8 +58,8 @@ _NUMPY_FROM_BYTES = 2 << 20
 class Ints(Protocol):
     """A list of integers or a numpy array of them."""
 
-    def __getitem__(self, index: int, /) -> Any: ...  # noqa: D105
-    def __len__(self) -> int: ...  # noqa: D105
+    def __getitem__(self, index: int, /) -> Any: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -151,7 +150,7 @@ class Check:
         self._arrays = self._arrays or len(data) >= _NUMPY_FROM_BYTES
         block = None
         if self._arrays:
-            from gas.annotation import check_arrays  # noqa: PLC0415 - numpy is only worth its import for large files
+            from gas.annotation import check_arrays
 
             block = check_arrays.block(self, data)
         if block is None:
@@ -167,7 +166,11 @@ class Check:
             names = ", ".join(name.decode(errors="replace")[:60] for name in list(self._unknown)[:_SHOWN_CONTIGS])
             more = ", ..." if len(self._unknown) > _SHOWN_CONTIGS else ""
             has = ", ".join(self.contigs.names[:_SHOWN_CONTIGS])
-            has_more = f" and {len(self.contigs.names) - _SHOWN_CONTIGS:,} more" if len(self.contigs.names) > _SHOWN_CONTIGS else ""
+            has_more = (
+                f" and {len(self.contigs.names) - _SHOWN_CONTIGS:,} more"
+                if len(self.contigs.names) > _SHOWN_CONTIGS
+                else ""
+            )
             raise UnknownContigs(
                 f"{self._unknown.total():,} of {self.records:,} records lie on contigs that the reference "
                 f"{self.reference_name} does not have: {names}{more}. It has {has}{has_more}. "
@@ -231,7 +234,7 @@ class Check:
                 raise BadPosition(f"POS must be a whole number, and is {_shown(pos_text)}.", line=self.line)
             position = int(pos_text)
             end = position + len(ref) - 1
-            if not 1 <= position or end > self.contigs.lengths[contig]:
+            if not position >= 1 or end > self.contigs.lengths[contig]:
                 raise OutsideContig(
                     f"{name.decode(errors='replace')}:{position:,} with its REF of {len(ref):,} lies outside the contig, which has "
                     f"{self.contigs.lengths[contig]:,} bases in {self.reference_name}. Was the file made on another genome?",
@@ -243,7 +246,7 @@ class Check:
                     odd.append(len(starts))
                 if upper_ref is not ref or upper_alt is not alt:
                     fields[3], fields[4] = upper_ref, upper_alt
-                    line = b"\t".join(fields)  # noqa: PLW2901 - the line as it is from here on
+                    line = b"\t".join(fields)
             if quality != b"." and not _QUALITY.match(quality):
                 raise BadQuality(f"QUAL must be a number or '.', and is {_shown(quality)}.", line=self.line)
             if has_samples:
@@ -258,7 +261,7 @@ class Check:
             if self.number:
                 tagged = b"GAS_REC=%d" % self.records if info == b"." else b"GAS_REC=%d;%b" % (self.records, info)
                 fields[7] = tagged
-                line = b"\t".join(fields)  # noqa: PLW2901
+                line = b"\t".join(fields)
             starts.append(size)
             size += len(line) + 1
             out.append(line)
@@ -335,7 +338,9 @@ class Check:
     def _refuse_cut_line(self, line: bytes, *, lines_before: int) -> None:
         number = self.line + lines_before + 1
         if line.strip() and line.count(b"\t") + 1 < self.n_columns:
-            raise TruncatedLine("The last line ends in the middle: the file is cut off. Upload the whole file.", line=number)
+            raise TruncatedLine(
+                "The last line ends in the middle: the file is cut off. Upload the whole file.", line=number
+            )
 
     def _refuse_control_characters(self, data: bytes) -> None:
         for number, line in enumerate(data.split(b"\n"), start=self.line + 1):

@@ -226,9 +226,7 @@ def _phase_unknown(text: Bytes, data: bytes, tabs: Places, newlines: Places) -> 
     return bool(((second == _SLASH) & (first != text[at + 2])).any())
 
 
-def _numbered(
-    text: Bytes, starts: Places, tabs: Places, newlines: Places, first_record: int
-) -> tuple[bytes, Places]:
+def _numbered(text: Bytes, starts: Places, tabs: Places, newlines: Places, first_record: int) -> tuple[bytes, Places]:
     """Put ``GAS_REC=n;`` before INFO, or in its place where it is a dot; n is padded with zeros, which htslib reads."""
     n = len(starts)
     info_at = tabs[:, 6] + 1

@@ -33,6 +33,8 @@ class Children:
         self._folder = folder
         self._running: dict[int, _Running] = {}
         self._started = 0
+        self.alone = False
+        """Run what is started here and now, without a child: for work that is one piece anyway."""
 
     def start(self, work: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Run ``function`` in a child, when there is room; until then, wait for others and take their outcomes.
@@ -40,6 +42,9 @@ class Children:
         :param work: what it does, for the sentence about its death ("annotating").
         :raises GasError: what the function of an earlier child raised, or how it died.
         """
+        if self.alone:
+            done(function())
+            return
         while len(self._running) >= self._at_once:
             self._take(wait=True)
         outcome = self._folder / f"outcome-{self._started}"
@@ -100,8 +105,8 @@ def _run(function: Callable[[], Any], outcome: Path) -> None:
             result = EngineError(f"The annotation engine failed: {error.strerror or error}.")
         outcome.write_bytes(pickle.dumps(result))
         status = 0
-    except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's code
-        import traceback  # noqa: PLC0415 - only where something is wrong
+    except BaseException:
+        import traceback
 
         traceback.print_exc()
     finally:

@@ -55,9 +55,13 @@ class Chunk:
 
 
 class Chunks:
-    """Takes checked blocks, writes chunks, and gives each one out when it is complete."""
+    """Takes checked blocks, writes chunks, and gives each one out when it is complete.
 
-    def __init__(self, *, check: Check, header: Header, reference: Reference, folder: Path) -> None:
+    ``whole`` makes one chunk of all.
+    """
+
+    def __init__(self, *, check: Check, header: Header, reference: Reference, folder: Path, whole: bool) -> None:
+        self._whole = whole
         self._check = check
         self._header = header
         self._reference = reference
@@ -74,7 +78,7 @@ class Chunks:
         complete: list[Chunk] = []
         done = 0
         chunk = self._open()
-        if chunk.records + n > RECORDS or chunk.size + len(block.text) > TEXT_BYTES:
+        if not self._whole and (chunk.records + n > RECORDS or chunk.size + len(block.text) > TEXT_BYTES):
             for place, cut in self._cuts(block):
                 if place <= done and chunk.records == 0:
                     continue
@@ -148,14 +152,14 @@ class Chunks:
                 held.update(interval(cuts, p) for p in block.positions[run_start:run_end])
                 held.update(interval(cuts, p) for p in block.ends[run_start:run_end])
             else:
-                import numpy as np  # noqa: PLC0415 - arrays only come from numpy
+                import numpy as np
 
                 for places in (block.positions, block.ends):
                     held.update(np.unique(np.searchsorted(cuts, places[run_start:run_end], side="right")).tolist())
 
     def _cuts(self, block: Block) -> list[tuple[int, tuple[int, int]]]:
         """Every place in the block before which a chunk may end: (index, (contig, cut point))."""
-        import numpy as np  # noqa: PLC0415 - files with few records never come here
+        import numpy as np
 
         found: list[tuple[int, tuple[int, int]]] = []
         contig, reach = self._contig, self._reach
@@ -208,7 +212,7 @@ def _runs(numbers: Any, start: int, end: int) -> Sequence[tuple[int, int, int]]:
     if isinstance(numbers, list):
         changes = [i for i in range(start + 1, end) if numbers[i] != numbers[i - 1]]
     else:
-        import numpy as np  # noqa: PLC0415 - arrays only come from numpy
+        import numpy as np
 
         changes = (np.flatnonzero(np.diff(numbers[start:end])) + start + 1).tolist()
     edges = [start, *changes, end]

@@ -65,7 +65,7 @@ class Task:
 
 
 def annotate(
-    input: Path,  # noqa: A002 - the word a caller looks for
+    input: Path,
     output: Path,
     *,
     reference: Reference,
@@ -176,8 +176,8 @@ class _Forked:
                     signal.signal(number, signal.SIG_DFL)
                 serve(task, channel)
                 status = 0
-            except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's code
-                import traceback  # noqa: PLC0415 - only where something is wrong
+            except BaseException:
+                import traceback
 
                 traceback.print_exc()
             finally:
@@ -220,7 +220,7 @@ def serve(task: Task, channel: int) -> None:
     die_with_parent()
     resource.setrlimit(resource.RLIMIT_AS, (task.limits.memory_bytes, task.limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from gas.annotation import work  # noqa: PLC0415 - the caller does not need what the work imports
+    from gas.annotation import work
 
     work.serve(task, channel)
 

@@ -63,7 +63,8 @@ class Header:
         """
         if not _VERSION.match(lines[0]):
             raise NotVcf(
-                f"GAS reads VCF 4.1 to 4.4, and this file says {_shown(lines[0].removeprefix(b'##fileformat='))}.", line=1
+                f"GAS reads VCF 4.1 to 4.4, and this file says {_shown(lines[0].removeprefix(b'##fileformat='))}.",
+                line=1,
             )
         header = cls([], [], {}, {"INFO": {}, "FORMAT": {}, "FILTER": {}}, n_lines=len(lines))
         for number, line in enumerate(lines[:-1], start=1):
@@ -90,21 +91,23 @@ class Header:
         if len(names) > 8 and names[8] != "FORMAT":
             raise BadHeader(f"The ninth column of the #CHROM line must be FORMAT, and is {names[8][:40]!r}.", line=line)
         if any(not name or name.strip() != name for name in names[9:]):
-            raise BadHeader("A sample in the #CHROM line has an empty name, or one that begins or ends with a space.", line=line)
+            raise BadHeader(
+                "A sample in the #CHROM line has an empty name, or one that begins or ends with a space.", line=line
+            )
         if any(name.translate(None, _CONTROL) != name for name in self.columns):
             raise ControlCharacters("The #CHROM line holds control characters.", line=line)
         seen: set[bytes] = set()
         for name in self.samples:
             if name in seen:
-                raise DuplicateSamples(f"Two sample columns are called {_shown(name)}; give each its own name.", line=line)
+                raise DuplicateSamples(
+                    f"Two sample columns are called {_shown(name)}; give each its own name.", line=line
+                )
             seen.add(name)
 
     def own_tags(self, more: Iterable[str]) -> tuple[str, ...]:
         """Which of the tags that GAS writes the input holds already, as ``INFO/TAG``."""
         return tuple(
-            tag
-            for tag in (*OWN_TAGS, *more)
-            if tag.partition("/")[2].encode() in self.declared[tag.partition("/")[0]]
+            tag for tag in (*OWN_TAGS, *more) if tag.partition("/")[2].encode() in self.declared[tag.partition("/")[0]]
         )
 
     def declare(self, kind: str, tag: bytes, *, flag: bool = False) -> None:
@@ -174,7 +177,9 @@ def read_header(pieces: Iterator[bytes], *, limits: Limits) -> Opened:
                 raise BadHeader("The file ends without a #CHROM line: a VCF header ends with one.", line=len(lines) + 1)
         line = held[start:end].removesuffix(b"\r")
         if not line.startswith(b"#"):
-            raise BadHeader("Before this line the header should end with a #CHROM line, and does not.", line=len(lines) + 1)
+            raise BadHeader(
+                "Before this line the header should end with a #CHROM line, and does not.", line=len(lines) + 1
+            )
         lines.append(line)
         size += len(line)
         if len(line) > limits.max_line_bytes or size > limits.max_header_bytes:

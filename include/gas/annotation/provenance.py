@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from gas.references import Reference
 
+
 @cache
 def engine_version() -> str:
     """The version of GAS."""
@@ -16,7 +17,7 @@ def engine_version() -> str:
 
 def bcftools_version() -> str:
     """The version of bcftools that pysam carries."""
-    from pysam.version import __bcftools_version__  # noqa: PLC0415 - pysam is imported where it is used
+    from pysam.version import __bcftools_version__
 
     return str(__bcftools_version__)
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from gas.annotation.engine import Task
 from gas.annotation.header import Header, Opened, read_header
 from gas.annotation.provenance import bcftools_version, engine_version, header_lines, options
 from gas.annotation.refusals import ReferenceMismatch, WrongBuild
-from gas.annotation.report import Run, merge
+from gas.annotation.report import Run, merge, preload
 from gas.annotation.result_header import result_header
 from gas.annotation.sorting import sorted_text
 from gas.annotation.source_text import open_text, read_pieces
-from gas.annotation.stages import Annotated, Normalised, annotate_chunk, normalise
+from gas.annotation.stages import Annotated, LeftOfCut, Normalised, annotate_chunk, lies_left_of_cut, normalise
 from gas.errors import EngineError, GasError
 from gas.job import Progress
 from gas.references import Reference
@@ -61,9 +62,10 @@ class _State:
 class Work:
     """One run of the engine; :meth:`run` does it."""
 
-    def __init__(self, task: Task, *, progress: Callable[[Progress], None]) -> None:
+    def __init__(self, task: Task, *, progress: Callable[[Progress], None], whole: bool = False) -> None:
         self._task = task
         self._progress = progress
+        self._whole = whole
         self._state = _State()
         self._children = Children(at_once=task.processors, folder=task.folder)
         self._notes: list[str] = []
@@ -74,37 +76,41 @@ class Work:
 
         :raises InputError: when the input is refused.
         :raises EngineError: when a tool fails or a limit is reached.
+        :raises LeftOfCut: when the file must be annotated in one chunk.
         """
-        task, state = self._task, self._state
         check, header = self._read()
         self._refuse_mismatches(check)
-        groups = self._groups()
         haplotype_aware = bool(header.samples) and not check.phase_unknown
-        total = check.records
+        self._annotate(check, haplotype_aware=haplotype_aware)
+        self._progress(Progress(stage="write", done=check.records, total=check.records))
+        return self._join(check, header, haplotype_aware=haplotype_aware)
+
+    def _annotate(self, check: Check, *, haplotype_aware: bool) -> None:
+        task, state = self._task, self._state
+        groups = self._groups()
         done = 0
 
-        def annotated(number: int) -> Callable[[Annotated], None]:
+        def taker(number: int) -> Callable[[Annotated], None]:
             def take(outcome: Annotated) -> None:
                 nonlocal done
                 state.annotated[number] = outcome
                 state.timings.update(outcome.timings)
                 done += sum(chunk.records for chunk in groups[number])
-                self._progress(Progress(stage="annotate", done=done, total=total))
+                self._progress(Progress(stage="annotate", done=done, total=check.records))
 
             return take
 
-        self._progress(Progress(stage="annotate", done=0, total=total))
+        self._progress(Progress(stage="annotate", done=0, total=check.records))
         for number, group in enumerate(groups):
-            self._children.start(
-                "annotating",
-                lambda group=group: annotate_chunk(
-                    group, reference=task.reference, haplotype_aware=haplotype_aware, work_dir=task.folder
-                ),
-                annotated(number),
+            work = partial(
+                annotate_chunk,
+                group,
+                reference=task.reference,
+                haplotype_aware=haplotype_aware,
+                work_dir=task.folder,
             )
+            self._children.start("annotating", work, taker(number))
         self._children.finish()
-        self._progress(Progress(stage="write", done=total, total=total))
-        return self._join(check, header, haplotype_aware=haplotype_aware)
 
     # Reading
 
@@ -135,7 +141,7 @@ class Work:
             header = opened.header
             self._declared = frozenset(header.contigs)
             check = Check(header=header, reference=task.reference, limits=task.limits)
-            chunks = Chunks(check=check, header=header, reference=task.reference, folder=task.folder)
+            chunks = Chunks(check=check, header=header, reference=task.reference, folder=task.folder, whole=self._whole)
             fasta = _Genome(task.reference, task.folder)
             for data, last in lines_of(opened.rest, limits=task.limits, first_line=header.n_lines):
                 block = check.block(data, last=last)
@@ -147,17 +153,19 @@ class Work:
             check.finish()
             if opened.crlf and not check.seen["crlf"]:
                 check.seen["crlf"] += 1
-            if check.sorted:
-                self._take_chunk(chunks.finish(), header, fasta)
-        if not check.sorted:
+        if check.sorted:
+            self._state.chunks.append(chunks.finish())
+        else:
             chunks.discard()
             self._children.finish()
-            self._state.chunks.clear()
-            self._state.normalised.clear()
+            self._state = _State(timings=self._state.timings)
             with self._timed("sort"):
                 self._read_sorted(check, header, fasta)
+        self._children.alone = len(self._state.chunks) == 1
         for chunk in self._state.chunks:
             self._normalise(chunk, header, fasta)
+        if not self._children.alone:
+            preload()  # while the children normalise; those that make tables are forked after it
         self._children.finish()
         return check, header
 
@@ -196,11 +204,11 @@ class Work:
         check.phase_unknown = before.phase_unknown
         folder = task.folder / "sorted"
         folder.mkdir()
-        chunks = Chunks(check=check, header=header, reference=task.reference, folder=folder)
+        chunks = Chunks(check=check, header=header, reference=task.reference, folder=folder, whole=self._whole)
         for text in sorted_text(blocks, rank=again.contigs.rank, folder=folder):
             for chunk in chunks.add(check.block(text)):
                 self._take_chunk(chunk, header, fasta)
-        self._take_chunk(chunks.finish(), header, fasta)
+        self._state.chunks.append(chunks.finish())
 
     # Between normalising and annotating
 
@@ -232,7 +240,7 @@ class Work:
 
     def _fits(self, other: Reference) -> bool:
         """Whether nearly all of the first records agree with another reference."""
-        import pysam  # noqa: PLC0415 - only where the file is about to be refused
+        import pysam
 
         opened = self._open()
         lengths = {contig.name: contig.length for contig in other.contigs}
@@ -257,13 +265,7 @@ class Work:
         groups: list[list[Chunk]] = []
         for chunk in self._state.chunks:
             first = self._state.normalised[chunk.number].first
-            over = False
-            if first is not None and chunk.starts_at is not None and groups:
-                name, position = first
-                contig, cut = chunk.starts_at
-                own = chunk.renames.get(name, name).decode()
-                over = own == self._task.reference.contigs[contig].name and position < cut
-            if over:
+            if groups and lies_left_of_cut(chunk, first, reference=self._task.reference):
                 groups[-1].append(chunk)
             else:
                 groups.append([chunk])
@@ -289,7 +291,9 @@ class Work:
                 bcftools("index", "-c", "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
             else:
                 bcftools("index", "-t", "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
-        table, log, summary = (stem.with_name(stem.name + end) for end in (".parquet", ".vcf.count.log", ".summary.json"))
+        table, log, summary = (
+            stem.with_name(stem.name + end) for end in (".parquet", ".vcf.count.log", ".summary.json")
+        )
         began = time.perf_counter()
         timings = {name: round(seconds, 4) for name, seconds in state.timings.items()}
         said = merge(
@@ -328,9 +332,13 @@ class Work:
         if not check.records:
             note("The file has a header and no records.")
         if phase == "unknown":
-            note("Phase unknown: a sample has an unphased heterozygous genotype, so each variant was annotated on its own.")
+            note(
+                "Phase unknown: a sample has an unphased heterozygous genotype, so each variant was annotated on its own."
+            )
         if not check.sorted:
-            note("The records were not sorted; the result is. INFO/GAS_REC holds the number of each record in the input.")
+            note(
+                "The records were not sorted; the result is. INFO/GAS_REC holds the number of each record in the input."
+            )
         if seen["crlf"]:
             note("Windows line ends (CRLF) were taken as line ends.")
         if seen["no final newline"]:
@@ -340,7 +348,9 @@ class Work:
         if seen["lower case"]:
             note(f"{seen['lower case']:,} alleles in lower case were written in capitals.")
         if seen["multi-allelic"]:
-            note(f"{seen['multi-allelic']:,} records with several ALT alleles were split; INFO/GAS_OLD holds the original.")
+            note(
+                f"{seen['multi-allelic']:,} records with several ALT alleles were split; INFO/GAS_OLD holds the original."
+            )
         for reason, count in sorted(check.skipped.items()):
             note(f"{count:,} x {reason}: kept, without a consequence.")
         supplied: dict[str, set[str]] = {}
@@ -355,8 +365,14 @@ class Work:
             note(f"{what} has another number of values than the header declares; it was kept as it is.")
         spelled = [name for name in check.contigs.spelled.values() if name not in self._declared]
         if spelled:
-            note(f"The header declares no contig {', '.join(sorted(n.decode() for n in spelled)[:10])}; a declaration was supplied.")
-        respelled = {n.decode(): check.contigs.names[i] for i, n in check.contigs.spelled.items() if n.decode() != check.contigs.names[i]}
+            note(
+                f"The header declares no contig {', '.join(sorted(n.decode() for n in spelled)[:10])}; a declaration was supplied."
+            )
+        respelled = {
+            n.decode(): check.contigs.names[i]
+            for i, n in check.contigs.spelled.items()
+            if n.decode() != check.contigs.names[i]
+        }
         if respelled:
             pairs = ", ".join(f"{own} as {name}" for own, name in list(respelled.items())[:10])
             note(f"Contigs go under other names in the reference ({pairs}); the result has the file's names.")
@@ -409,7 +425,11 @@ def serve(task: Task, channel: int) -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # this process forks, so it must have one thread
     send = Channel(channel).send
     try:
-        send(Work(task, progress=send).run())
+        try:
+            outcome = Work(task, progress=send).run()
+        except LeftOfCut:
+            outcome = Work(task, progress=send, whole=True).run()
+        send(outcome)
     except GasError as error:
         send(error)
     except MemoryError:
