@@ -23,6 +23,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -123,6 +124,18 @@ class GeneModels:
     def coding(self) -> int:
         """How many transcripts are coding."""
         return sum(bool(t.cds) for t in self.transcripts)
+
+    @property
+    def slippage(self) -> list[tuple[str, str, int]]:
+        """Where the ribosome slips within a coding transcript: gene name, contig, and the last base before the slip."""
+        return sorted(
+            {
+                (t.gene.name, t.gene.contig, left.end if t.gene.strand == "+" else right.start)
+                for t in self.transcripts
+                for left, right in pairwise(t.cds)
+                if right.start - left.end - 1 < _SHORTEST_INTRON
+            }
+        )
 
     @property
     def genes(self) -> dict[str, Gene]:

@@ -143,6 +143,11 @@ def install_genes(path: Path, folder: Path, *, genome: Genome) -> Genes:
     notes = [f"{count:,} transcripts left out: {reason}." for reason, count in sorted(models.left_out.items())]
     if strange := models.contigs - known:
         notes.append(f"Genes left out on contigs that the genome lacks: {_some(strange)}.")
+    notes += [
+        f"The ribosome slips in {gene} at {contig}:{position:,}; csq takes the place for an intron, and also reports "
+        "splice sites and splice regions within three bases of it, which are none."
+        for gene, contig, position in models.slippage
+    ]
     return Genes(
         sha256=sha256,
         transcripts=models.coding,
