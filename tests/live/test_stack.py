@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -105,13 +106,14 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             Stack(Layout.of(state=tmp_path, base_port=base)).up(told=lambda _: None)
 
 
-def test_a_broken_part_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_part_stops_the_start(tmp_path: Path) -> None:
     """A component that ends while it starts is named with the end of its log, and nothing is left running."""
-    monkeypatch.setattr("gas.local.components.sys.executable", str(tmp_path / "bin" / "python"))
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python").write_text("#!/bin/sh\necho out of luck\nexit 7\n")
-    (tmp_path / "bin" / "python").chmod(0o755)
-    broken = Stack(Layout.of(state=tmp_path / "state", base_port=free_ports(STACK_PORTS)))
+    broken = Stack(Layout.of(state=tmp_path, base_port=free_ports(STACK_PORTS)))
+    luckless = ("/bin/sh", "-c", "echo out of luck; exit 7")
+    broken.components = tuple(
+        replace(component, command=luckless) if component.name == "aws" else component
+        for component in broken.components
+    )
     with pytest.raises(StackError, match=r"(?s)AWS stand-in ended.*out of luck"):
         broken.up(told=lambda _: None)
     assert _members(broken) == []

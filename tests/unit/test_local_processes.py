@@ -18,7 +18,8 @@ from gas.local.processes import MARKER, end, members
 PARENT = """
 import signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.run([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"], env={}, start_new_session=True)
+child = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+subprocess.run(child, env={}, start_new_session=True)
 """
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,12 +61,13 @@ def knows_dag(layout: Layout, dag_id: str) -> bool:
     return found.is_success and not found.json()["is_paused"]
 
 
-def _administrator(layout: Layout) -> httpx.Client:
-    client = httpx.Client(base_url=layout.airflow_url, timeout=_TIMEOUT_S, trust_env=False)
+@contextmanager
+def _administrator(layout: Layout) -> Iterator[httpx.Client]:
     who = {"username": "admin", "password": layout.secrets.airflow_admin_password}
-    signed_in = client.post("/auth/token", json=who).raise_for_status()
-    client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
-    return client
+    with httpx.Client(base_url=layout.airflow_url, timeout=_TIMEOUT_S, trust_env=False) as client:
+        signed_in = client.post("/auth/token", json=who).raise_for_status()
+        client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
+        yield client
 
 
 def _done(layout: Layout) -> Path:

@@ -6,7 +6,7 @@ import fcntl
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,15 +208,14 @@ class Stack:
     def _end(self) -> bool:
         ran = self.is_up()
         if ran:
-            try:
-                for group in (False, True):
-                    names = [component.name for component in self.components if component.store == group]
-                    patience = max(component.stop_patience_s for component in self.components) + 5
-                    self._supervisor.stop(names, patience_s=patience)
+            with suppress(StackError):  # a supervisor that does not answer is swept away with the rest
+                for stores in (False, True):
+                    group = [component for component in self.components if component.store == stores]
+                    patience_s = max(component.stop_patience_s for component in group) + 5
+                    self._supervisor.stop([component.name for component in group], patience_s=patience_s)
                 self._supervisor.shut_down()
-            except StackError:
-                pass  # a supervisor that does not answer is swept away with the rest
         swept = self._sweep()
+        self._supervisor.reap()
         forget(self.layout.state)
         return ran or swept
 

@@ -40,6 +40,7 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._socket = layout.sockets / "supervisor.sock"
+        self._process: subprocess.Popen[bytes] | None = None  # of the supervisor that this object launched
 
     # The process itself.
     def launch(self, components: Iterable[Component], environment: Mapping[str, str]) -> None:
@@ -51,7 +52,7 @@ class Supervisor:
         write_private(configuration, self._configuration(components))
         self._socket.unlink(missing_ok=True)
         with (self._layout.log / "supervisord.out").open("w") as out:
-            process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(configuration)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -85,11 +86,16 @@ class Supervisor:
 
     def shut_down(self) -> None:
         """Ask supervisord to stop whatever still runs and then itself; returns when it is gone or after 30 s."""
-        started = recorded(self._layout.state)
-        if started is None or not self.alive():
-            return
         self._call("supervisor.shutdown")
-        psutil.wait_procs([psutil.Process(started.pid)] if psutil.pid_exists(started.pid) else [], timeout=30)
+        deadline = time.monotonic() + 30
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def reap(self) -> None:
+        """Take note that the supervisor has ended, where this process is its parent."""
+        if self._process:
+            self._process.wait()
+            self._process = None
 
     # Its programs.
     def start(self, names: Iterable[str]) -> None:
