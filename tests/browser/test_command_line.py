@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pysam
+import pysam.bcftools
 import pytest
 from playwright.sync_api import expect
 

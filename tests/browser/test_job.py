@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pysam
+import pysam.bcftools
 import pytest
 from botocore.exceptions import ClientError
 from playwright.sync_api import Locator, Page, Route, expect

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 #: What ``gas submit --download`` fetches of each job: what a person reads or feeds to other programs.
 FETCHED_AFTER_SUBMIT = (Output.VCF, Output.INDEX, Output.LOG)
+
+#: Names in the order a person looks for them, the rest after them: the record keeps counts and outputs in none.
+ORDER = (
+    *("records", "variants", "annotated", "unannotated", "by_impact", "skipped"),
+    *("HIGH", "MODERATE", "LOW", "MODIFIER"),
+    *Output,
+)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `gas jobs` shows it.")]
 
@@ -149,12 +156,13 @@ def show(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOptio
         ("ended", job.get("complete_time")),
         ("error", job.get("error")),
     ]
-    rows += [(name.replace("_", " "), _count(value)) for name, value in (job.get("counts") or {}).items()]
+    counts = job.get("counts") or {}
+    rows += [(name.replace("_", " "), _count(counts[name])) for name in _ordered(counts)]
     rows += [("note", note) for note in job.get("notes") or []]
-    rows += [
-        (name, f"{output['file_name']}  {output['size_bytes']:,} bytes  sha256 {output['sha256']}")
-        for name, output in (job.get("outputs") or {}).items()
-    ]
+    outputs = job.get("outputs") or {}
+    for name in _ordered(outputs):
+        file = outputs[name]
+        rows.append((name, f"{file['file_name']}  {file['size_bytes']:,} bytes  sha256 {file['sha256']}"))
     for name, value in rows:
         if value:
             typer.echo(f"{name:<12} {printable(value)}")
@@ -188,7 +196,7 @@ def download(
     with connect(server) as client, _Board() as board:
         job = client.job(job_id)
         if output is Wanted.ALL:
-            wanted: Sequence[str] = list(job.get("outputs") or {})
+            wanted = _ordered(job.get("outputs") or {})
             if not wanted:
                 raise JobFailed(f"job {job_id} has no files to download: {_standing(job)}")
             files = _fetch(client, job, wanted, to or Path(), board=board, overwrite=force)
@@ -238,13 +246,17 @@ def _standing(job: JobJson) -> str:
     progress = job.get("progress")
     if job["status"] != JobStatus.RUNNING or not progress:
         return job["status"]
-    done = f"{progress['done']:,}" + (f" of {progress['total']:,}" if progress["total"] else "")
-    return f"{job['status']}: {progress['stage']}, {done} variants"
+    so_far = f", {progress['done']:,} of {progress['total']:,} variants" if progress["total"] else ""
+    return f"{job['status']}: {progress['stage']}{so_far}"
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 def _count(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_count(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {_count(value[name])}" for name in _ordered(value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
