@@ -486,4 +486,4 @@ def _already_there(output: str, target: Path, expected: OutputJson | None) -> Do
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         if sha256 == expected["sha256"]:
             return Downloaded(output=output, path=target, size_bytes=expected["size_bytes"], sha256=sha256)
-    raise Conflict(f"{target} is there already and is another file: name another with -o, or give --force")
+    raise Conflict(f"{target} is there already and is another file: it was left alone; choose another name or folder")

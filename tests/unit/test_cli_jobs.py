@@ -264,6 +264,19 @@ class TestSubmit:
         assert (run.code, run.out) == (2, "")
         assert "larger than a free plan's 10 MiB: upgrade" in run.err
 
+    def test_download_that_would_replace_a_file_holds_up_no_other(
+        self, gas: Gas, server: GasServer, vcf: Path, tmp_path: Path
+    ) -> None:
+        """A file of the name is left alone, the job is told, and the command ends with 1."""
+        mine = tmp_path / "results" / "wuhan.annot.vcf.gz"
+        mine.parent.mkdir()
+        mine.write_bytes(b"mine")
+        run = gas("submit", vcf, "-r", "sars-cov-2", "--download", mine.parent, "--json")
+        assert run.code == 1
+        assert mine.read_bytes() == b"mine"
+        assert [job["status"] for job in run.document["jobs"]] == ["COMPLETED"]
+        assert [error["kind"] for error in run.document["errors"]] == ["conflict"]
+
     def test_id_is_printed_when_the_waiting_breaks_off(
         self, gas: Gas, server: GasServer, vcf: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

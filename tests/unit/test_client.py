@@ -264,7 +264,7 @@ def test_download_never_replaces_another_file_unasked(gas: Client, server: GasSe
     job_id = completed(server)
     target = tmp_path / "wuhan.annot.vcf.gz"
     target.write_bytes(b"mine")
-    with pytest.raises(Conflict, match="--force"):
+    with pytest.raises(Conflict, match="is another file"):
         gas.download(job_id, "vcf", tmp_path)
     assert target.read_bytes() == b"mine"
     gas.download(job_id, "vcf", target, overwrite=True)

@@ -93,8 +93,12 @@ def submit(
                     troubles += [(job["file_name"], _failure(job)) for job in jobs.values() if _failed(job)]
                 if download_to is not None:
                     for job in jobs.values():
-                        if job["status"] == JobStatus.COMPLETED:
+                        if job["status"] != JobStatus.COMPLETED:
+                            continue
+                        try:
                             fetched += _fetch(client, job, FETCHED_AFTER_SUBMIT, download_to, board=board)
+                        except GasError as refusal:
+                            troubles.append((job["file_name"], refusal))
         finally:
             # Also when the waiting is interrupted: whoever began a job must be able to find it again.
             _report_submitted(jobs.values(), fetched, troubles, as_json=as_json)
