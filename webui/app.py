@@ -110,7 +110,6 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": settings.web_url.startswith("https://"),
         "SESSION_REFRESH_EACH_REQUEST": False,
         "PERMANENT_SESSION_LIFETIME": SESSION_LIFETIME,
-        "WTF_CSRF_CHECK_DEFAULT": False,  # check_csrf decides
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
         "AUTH_TYPE": AUTH_OAUTH,
         "AUTH_USER_REGISTRATION": True,
@@ -119,6 +118,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "AUTH_ROLES_SYNC_AT_LOGIN": True,
         "FAB_ROLES": security.ROLES,
         "FAB_API_SWAGGER_UI": True,
+        "FAB_ADD_MENU_API": False,
         "FAB_OPENAPI_SERVERS": [{"url": settings.web_url}],
         "GAS_ADMINS": settings.admins,
         "GLOBUS_INTROSPECTION": introspection,

