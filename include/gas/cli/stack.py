@@ -1,4 +1,4 @@
-"""``gas up, down, status, demo, env, provision``: the local stack."""
+"""``gas up, down, demo, status, restart, env``: the local stack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
     panel = "The local stack"
-    for command in (up, down, demo, status, restart, env, provision):
+    for command in (up, down, demo, status, restart, env):
         app.command(rich_help_panel=panel)(command)
 
 
@@ -79,15 +79,6 @@ def env() -> None:
 
     for name, value in stack_variables(_stack().layout).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
-
-
-def provision() -> None:
-    """Make GAS's tables, buckets, topics and queues in AWS, or bring them up to date. Safe to repeat."""
-    from gas.provision import provision as provisioned
-    from gas.settings import Settings
-
-    for line in provisioned(Settings.from_environment()):
-        typer.echo(line)
 
 
 def demo(

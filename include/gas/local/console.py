@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -14,6 +14,7 @@ from rich.table import Table
 from gas.local.layout import Layout
 from gas.local.stack import Status, Step
 
+_PLAIN_WIDTH = 140  # of tables that go into a file or a pipe
 _COLOURS = {"running": "green", "starting": "yellow", "failed": "red", "stopped": "dim"}
 
 
@@ -22,6 +23,8 @@ class Narrator:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = _PLAIN_WIDTH
         self._spinner: Spinner | None = None
 
     def __enter__(self) -> Self:
@@ -61,6 +64,10 @@ class Narrator:
             colour = _COLOURS[part.state]
             table.add_row(part.title, f"[{colour}]{part.state}[/]", part.address, since)
         self.console.print(table)
+
+    def times(self, seconds: Mapping[str, float]) -> None:
+        """Print how long each part took."""
+        self.console.print("[bold]time[/]     " + ", ".join(f"{part} {spent:.2f} s" for part, spent in seconds.items()))
 
     def sign_in_hints(self, layout: Layout) -> None:
         """Say where to go and how to sign in."""

@@ -25,12 +25,13 @@ from gas.local.stack import Stack
 from gas.profiles_table import Profile
 from gas.references import SARS_COV_2, demo_vcf
 from gas.services import Services
+from gas.settings import Settings
 from gas.submission import NotStarted, begin_upload, submit
 
 _JOB_TIMEOUT_S = 300.0
 _POLL_S = 0.1
 _SUMMARY_BYTES = 16 << 20
-_ROW_COLUMNS = ("chrom", "pos", "ref", "alt", "gene", "consequence", "impact", "amino_acid_change")
+_ROW_COLUMNS = ("pos", "ref", "alt", "gene", "transcript", "consequence", "impact", "amino_acid_change")
 
 
 def demonstrate(stack: Stack, *, once: bool) -> bool:
@@ -48,8 +49,8 @@ def demonstrate(stack: Stack, *, once: bool) -> bool:
         try:
             if not started:
                 narrator.say("The stack is up already.")
-            starting_s = time.monotonic() - began
-            completed = _annotate(contents.services(stack.layout), narrator, starting_s=starting_s)
+            times = {"start": time.monotonic() - began} if started else {}
+            completed = _annotate(contents.services(stack.layout), narrator, times)
             narrator.sign_in_hints(stack.layout)
             if not once:
                 narrator.say("\nThe job is Alice's: sign in as Alice to see it. Ctrl-C stops everything.")
@@ -78,7 +79,7 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _annotate(services: Services, narrator: Narrator, *, starting_s: float) -> bool:
+def _annotate(services: Services, narrator: Narrator, before: Mapping[str, float]) -> bool:
     vcf = demo_vcf()
     alice = services.profiles.ensure(ALICE, name="Alice Example", email="alice@uchicago.example")
     narrator.say(f"\n[bold]Annotating {vcf.name}[/] ({vcf.stat().st_size:,} bytes) as Alice, on {SARS_COV_2}")
@@ -90,15 +91,17 @@ def _annotate(services: Services, narrator: Narrator, *, starting_s: float) -> b
     if job.job_status is not JobStatus.COMPLETED:
         narrator.say(f"[red]The job ended as {job.job_status}:[/] {job.error}")
         return False
-    _show_result(services, job, narrator)
-    _show_times(
-        narrator,
+    summary = json.loads(services.objects.read_text(job.outputs[Output.SUMMARY], _SUMMARY_BYTES))
+    _show_result(services.settings, job, summary, narrator)
+    engine: dict[str, float] = summary["timings_s"]
+    narrator.times(
         {
-            "stack": starting_s,
-            "upload and submit": submitted - began,
-            "until a worker had it": running_after_s,
-            "annotate and store": done - submitted - running_after_s,
-        },
+            **before,
+            "upload": submitted - began,
+            "wait for a worker": running_after_s,
+            **engine,
+            "store": max(0.0, done - submitted - running_after_s - sum(engine.values())),
+        }
     )
     return True
 
@@ -152,18 +155,18 @@ def _watch(services: Services, job: Job, narrator: Narrator) -> tuple[Job, float
     return job, running_after_s or 0.0
 
 
-def _show_result(services: Services, job: Job, narrator: Narrator) -> None:
-    summary = json.loads(services.objects.read_text(job.outputs[Output.SUMMARY], _SUMMARY_BYTES))
+def _show_result(settings: Settings, job: Job, summary: Mapping[str, Any], narrator: Narrator) -> None:
     counts = summary["counts"]
     narrator.say(
         f"[green]✓[/] {counts['variants']:,} variants in {counts['records']:,} records; "
-        f"{counts['annotated']:,} have a consequence"
+        f"{counts['annotated']:,} have a consequence\n"
     )
     narrator.console.print(_counted("variants by consequence", summary["by_consequence"]))
+    narrator.say("\n[bold]the first annotated rows[/]")
     narrator.console.print(_rows(summary["first_rows"]))
-    for output in (Output.VCF, Output.LOG, Output.TABLE):
-        stored = job.outputs[output]
-        narrator.say(f"{output:<8} s3://{stored.bucket}/{stored.key} ({stored.size_bytes:,} bytes)")
+    vcf = job.outputs[Output.VCF]
+    narrator.say(f"\n[bold]result[/]   {settings.web_url}/jobs/{job.job_id}")
+    narrator.say(f"         s3://{vcf.bucket}/{vcf.key} ({vcf.size_bytes:,} bytes)")
 
 
 def _counted(title: str, counts: Mapping[str, int]) -> Table:
@@ -176,13 +179,15 @@ def _counted(title: str, counts: Mapping[str, int]) -> Table:
 
 
 def _rows(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title="first annotated rows", title_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for column in _ROW_COLUMNS:
-        table.add_column(column.replace("_", " "), overflow="ellipsis", no_wrap=True, max_width=28)
+        table.add_column(column.replace("_", " "), justify="right" if column == "pos" else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in _ROW_COLUMNS))
+        table.add_row(*(_words(column, row[column]) for column in _ROW_COLUMNS))
     return table
 
 
-def _show_times(narrator: Narrator, seconds: Mapping[str, float]) -> None:
-    narrator.say("[bold]time[/]     " + ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()))
+def _words(column: str, value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).replace("_", " ") if column == "consequence" else str(value)
