@@ -32,8 +32,9 @@ def _as_ordinary_user() -> tuple[str, ...]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise StackError("PostgreSQL does not run as root, and util-linux's setpriv is missing; use an ordinary user")
-    keep = ("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--bounding-set=-all,+dac_override")
-    return (setpriv, "--reuid=nobody", "--regid=65534", "--clear-groups", *keep, "--")
+    keep = [f"--{kind}=-all,+dac_override" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    fixed = "--securebits=+no_setuid_fixup"  # or access(2), by which initdb looks for its programs, ignores that right
+    return (setpriv, "--reuid=nobody", "--regid=65534", "--clear-groups", fixed, *keep, "--")
 
 
 def server_command(layout: Layout) -> tuple[str, ...]:
