@@ -96,13 +96,13 @@ def install_genome(fasta: Path, folder: Path) -> Genome:
                 for block in _blocks(raw, digest):
                     copy.write(block)
             with pysam.BGZFile(str(target), "rb", None) as text:
-                _check_sequence(fasta.name, iter(lambda: text.read(_BLOCK), b""))
+                names = _check_sequence(fasta.name, iter(lambda: text.read(_BLOCK), b""))
         else:
             blocks = _blocks(raw, digest)
             if magic.startswith(_GZIP_MAGIC):
                 blocks = _inflated(blocks, name=fasta.name)
             with pysam.BGZFile(str(target), "wb", None) as out:
-                _check_sequence(fasta.name, _copied(blocks, out))
+                names = _check_sequence(fasta.name, _copied(blocks, out))
     try:
         pysam.faidx(str(target))
     except SamtoolsError as error:
@@ -110,7 +110,9 @@ def install_genome(fasta: Path, folder: Path) -> Genome:
             f"{fasta.name} cannot be indexed: every line of a sequence but the last must have the same length, and no "
             f"blank line may lie inside one ({_last_line(error)})."
         ) from error
-    contigs = _read_fai(Path(f"{target}.fai"), name=fasta.name)
+    contigs = _read_fai(Path(f"{target}.fai"))
+    if empty := names - contigs.keys():
+        raise ReferenceProblem(f"{fasta.name}: the sequence {min(empty)!r} is empty.")
     return Genome(path=target, contigs=contigs, aliases=contig_names.aliases(contigs), sha256=digest.hexdigest())
 
 
@@ -164,23 +166,24 @@ def install_source(source: NewSource, folder: Path, *, genome: Genome) -> tuple[
     :raises ReferenceProblem: when the file cannot be read, lacks a field, or belongs to another genome.
     """
     sha256 = _sha256(source.path)
-    header = _header(source)
-    if missing := [field for field in source.info_fields if field not in header.info]:
-        raise ReferenceProblem(
-            f"The source {source.name!r} has no INFO field {', '.join(missing)}; it has {_some(header.info, 30)}."
-        )
-    version, date = _release(header)
-    installed = Source(
-        name=source.name,
-        path=folder / f"{source.name}.tsv.gz",
-        info_fields=source.info_fields,
-        version=version,
-        date=date,
-        sha256=sha256,
-    )
-    installed.header.write_text("".join(_info_lines(installed, header)), encoding="utf-8")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        vcf, contigs = _streamable(source, header, Path(scratch))
+        packed = _packed(source.path, Path(scratch))
+        header = _header(packed, name=source.path.name)
+        if missing := [field for field in source.info_fields if field not in header.info]:
+            raise ReferenceProblem(
+                f"The source {source.name!r} has no INFO field {', '.join(missing)}; it has {_some(header.info, 30)}."
+            )
+        version, date = _release(header)
+        installed = Source(
+            name=source.name,
+            path=folder / f"{source.name}.tsv.gz",
+            info_fields=source.info_fields,
+            version=version,
+            date=date,
+            sha256=sha256,
+        )
+        installed.header.write_text("".join(_info_lines(installed, header)), encoding="utf-8")
+        vcf, contigs = _streamable(packed, header, Path(scratch), given=source.path)
         known = {name: own for name in contigs if (own := genome.aliases.get(name, name)) in genome.contigs}
         if not known:
             raise ReferenceProblem(
@@ -188,7 +191,11 @@ def install_source(source: NewSource, folder: Path, *, genome: Genome) -> tuple[
                 f"{_some(genome.contigs)}."
             )
         strange = contigs - known.keys()
-        taken, refused = _tabulate(installed, vcf, Path(scratch), known=known, whole=not strange, genome=genome)
+        spare = set(header.info) - set(source.info_fields)
+        view = ("view", "-G", "-Ou", *(_targets(known, genome, Path(scratch)) if strange else ()), str(vcf))
+        changes = (*_removed(source, spare), *_renamed(known, Path(scratch)))
+        steps = [view, ("annotate", "-Ou", *changes, "-")] if changes else [view]
+        taken, refused = _tabulate(installed, steps, Path(scratch), genome=genome)
     if refused > taken:
         raise ReferenceProblem(
             f"The source {source.name!r} belongs to another genome or genome build: the REF of {refused:,} of its "
@@ -233,9 +240,9 @@ def _copied(blocks: Iterable[bytes], out: pysam.BGZFile) -> Iterator[bytes]:
         yield block
 
 
-def _check_sequence(name: str, blocks: Iterable[bytes]) -> None:
-    """See that the text is FASTA, each sequence named once and of nucleotides."""
-    names: set[bytes] = set()
+def _check_sequence(name: str, blocks: Iterable[bytes]) -> set[str]:
+    """See that the text is FASTA, each sequence named once and of nucleotides; the names."""
+    names: set[str] = set()
     held = b""  # the begin of a header line that the end of a block cut off
     start = True
     for block in blocks:
@@ -247,28 +254,20 @@ def _check_sequence(name: str, blocks: Iterable[bytes]) -> None:
         held = text[last_line:] if text[last_line : last_line + 1] == b">" else b""
         text = text[: len(text) - len(held)]
         for header in _HEADER_LINE.findall(text):
-            contig = (header[1:].split() or [b""])[0]
-            if contig in names or not contig:
-                raise ReferenceProblem(
-                    f"{name} names the sequence {contig.decode(errors='replace')!r} twice."
-                    if contig
-                    else f"{name} has a sequence without a name."
-                )
+            contig = (header[1:].split() or [b""])[0].decode(errors="replace")
+            if not contig:
+                raise ReferenceProblem(f"{name} has a sequence without a name.")
+            if contig in names:
+                raise ReferenceProblem(f"{name} names the sequence {contig!r} twice.")
             names.add(contig)
         if strange := _HEADER_LINE.sub(b"", text).translate(None, _NUCLEOTIDES):
             raise ReferenceProblem(f"{name} is no FASTA file of nucleotides: a sequence holds {chr(strange[0])!r}.")
+    return names
 
 
-def _read_fai(fai: Path, *, name: str) -> dict[str, int]:
-    contigs: dict[str, int] = {}
-    for line in fai.read_text().splitlines():
-        contig, length = line.split("\t")[:2]
-        contigs[contig] = int(length)
-    if empty := [contig for contig, length in contigs.items() if not length]:
-        raise ReferenceProblem(f"{name}: the sequence {empty[0]!r} is empty.")
-    if not contigs:
-        raise ReferenceProblem(f"{name} holds no sequence.")
-    return contigs
+def _read_fai(fai: Path) -> dict[str, int]:
+    rows = (line.split("\t") for line in fai.read_text().splitlines())
+    return {row[0]: int(row[1]) for row in rows if int(row[1])}
 
 
 # --- the genes --------------------------------------------------------------------------------------------------------
@@ -319,16 +318,35 @@ def _check_with_csq(genes: Path, folder: Path, *, genome: Genome) -> None:
 # --- a source ---------------------------------------------------------------------------------------------------------
 
 
-def _header(source: NewSource) -> Any:
-    """The header of the source's VCF.
+def _packed(path: Path, scratch: Path) -> Path:
+    """The file itself where it is bgzip (as BCF is), else a bgzip copy: nothing else can be indexed."""
+    with _opened(path) as raw:
+        magic = raw.read(4)
+    if magic == _BGZF_MAGIC:
+        return path
+    target = scratch / "input.vcf.gz"
+    try:
+        with (
+            gzip.open(path) if magic.startswith(_GZIP_MAGIC) else path.open("rb") as text,
+            pysam.BGZFile(str(target), "wb", None) as out,
+        ):
+            while block := text.read(_BLOCK):
+                out.write(block)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ReferenceProblem(f"{path.name} cannot be read: {error}.") from error
+    return target
 
-    :raises ReferenceProblem: when there is no such file, or it is no VCF.
+
+def _header(path: Path, *, name: str) -> Any:
+    """The header of a VCF or BCF.
+
+    :raises ReferenceProblem: when it is neither.
     """
     try:
-        with pysam.VariantFile(str(source.path)) as vcf:
+        with pysam.VariantFile(str(path)) as vcf:
             return vcf.header.copy()
     except (OSError, ValueError) as error:
-        raise ReferenceProblem(f"{source.path.name} cannot be read as VCF: {error}.") from error
+        raise ReferenceProblem(f"{name} cannot be read as VCF: {error}.") from error
 
 
 def _release(header: Any) -> tuple[str, str]:
@@ -355,26 +373,20 @@ def _info_lines(source: Source, header: Any) -> Iterator[str]:
     for field, column in source.columns.items():
         of = header.info[field]
         number = of.number if of.number in (0, 1, "A") else "."
-        said = (of.description or field).strip('"').replace('"', "'").replace("\\", "")
+        said = (of.description or field).replace('"', "'").replace("\\", "")
         release = f" ({source.name} {source.version})" if source.version else f" ({source.name})"
         yield f'##INFO=<ID={column},Number={number},Type={of.type},Description="{said}{release}">\n'
 
 
-def _streamable(source: NewSource, header: Any, scratch: Path) -> tuple[Path, set[str]]:
-    """A form of the source that can be streamed through bcftools, and the contigs it has records on.
+def _streamable(path: Path, header: Any, scratch: Path, *, given: Path) -> tuple[Path, set[str]]:
+    """A form of the bgzip file that can be streamed through bcftools, and the contigs it has records on.
 
-    The person's own folder is only read: what must be compressed, indexed or completed is made in ``scratch``.
+    The person's own folder is only read: an index or a header that is missing is made in ``scratch``.
     """
-    path = source.path
     with pysam.VariantFile(str(path)) as vcf:
         if vcf.format == "BCF":
             return path, set(header.contigs)
-    with _opened(path) as raw:
-        magic = raw.read(4)
     try:
-        if magic != _BGZF_MAGIC:
-            path = scratch / "input.vcf.gz"
-            _recompress(source.path, path, gzipped=magic.startswith(_GZIP_MAGIC))
         index = next((i for i in (Path(f"{path}.tbi"), Path(f"{path}.csi")) if i.exists()), None)
         if index is None:
             index = scratch / "input.csi"
@@ -383,18 +395,12 @@ def _streamable(source: NewSource, header: Any, scratch: Path) -> tuple[Path, se
             contigs = set(table.contigs)
     except (OSError, ValueError, SamtoolsError) as error:
         raise ReferenceProblem(
-            f"{source.path.name} cannot be indexed: its records must be sorted by contig and position (bcftools sort "
-            f"does it), and the file whole ({_last_line(error)})."
+            f"{given.name} cannot be indexed: its records must be sorted by contig and position (bcftools sort does "
+            f"it), and the file whole ({_last_line(error)})."
         ) from error
     if contigs - set(header.contigs):
         path = _with_contigs(path, contigs | set(header.contigs), scratch)
     return path, contigs
-
-
-def _recompress(path: Path, target: Path, *, gzipped: bool) -> None:
-    with gzip.open(path) if gzipped else path.open("rb") as text, pysam.BGZFile(str(target), "wb", None) as out:
-        while block := text.read(_BLOCK):
-            out.write(block)
 
 
 def _with_contigs(path: Path, contigs: Iterable[str], scratch: Path) -> Path:
@@ -406,44 +412,45 @@ def _with_contigs(path: Path, contigs: Iterable[str], scratch: Path) -> Path:
     return target
 
 
-def _tabulate(
-    source: Source, vcf: Path, scratch: Path, *, known: Mapping[str, str], whole: bool, genome: Genome
-) -> tuple[int, int]:
+def _targets(known: Mapping[str, str], genome: Genome, scratch: Path) -> tuple[str, ...]:
+    """The arguments of ``view`` that leave only records on these contigs."""
+    path = scratch / "targets"
+    path.write_text("".join(f"{name}\t1\t{genome.contigs[own]}\n" for name, own in known.items()))
+    return ("-T", str(path))
+
+
+def _removed(source: NewSource, spare: set[str]) -> tuple[str, ...]:
+    """The arguments of ``annotate`` that leave only the chosen INFO fields; it would refuse to remove nothing."""
+    if not spare:
+        return ()
+    return ("-x", ",".join(f"^INFO/{field}" for field in source.info_fields) or "INFO")
+
+
+def _renamed(known: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
+    """The arguments of ``annotate`` that give the contigs the genome's names."""
+    path = scratch / "chromosomes"
+    path.write_text("".join(f"{name}\t{own}\n" for name, own in known.items() if name != own))
+    return ("--rename-chrs", str(path)) if path.stat().st_size else ()
+
+
+def _tabulate(source: Source, steps: Sequence[Sequence[str]], scratch: Path, *, genome: Genome) -> tuple[int, int]:
     """Stream the source into its table; how many rows it has, and how many records were left out for their REF."""
-    chromosomes = scratch / "chromosomes"
-    chromosomes.write_text("".join(f"{name}\t{own}\n" for name, own in known.items() if name != own))
-    targets = scratch / "targets"
-    targets.write_text("".join(f"{name}\t1\t{genome.contigs[own]}\n" for name, own in known.items()))
-    kept = ",".join(f"^INFO/{field}" for field in source.info_fields) or "INFO"
-    renamed = ("--rename-chrs", str(chromosomes)) if chromosomes.stat().st_size else ()
     columns = "".join(f"\\t%INFO/{field}" for field in source.info_fields)
-    before = (
-        ("view", "-G", "-Ou", *(() if whole else ("-T", str(targets))), str(vcf)),
-        ("annotate", "-Ou", "-x", kept, *renamed, "-"),
-        ("norm", "-Ou", "-m", "-any", "-c", "x", "-f", str(genome.path), "-"),
-    )
+    before = (*steps, ("norm", "-Ou", "-m", "-any", "-c", "x", "-f", str(genome.path), "-"))
     in_order = ("sort", "-Ou", "-m", "256M", "-T", str(scratch / "sort"), "-")
     # /dev/stdout: without -o, query closes standard output a second time and aborts (pysam 0.24.1).
-    table = (
-        "query",
-        "-o",
-        "/dev/stdout",
-        "-e",
-        _UNMATCHABLE,
-        "-f",
-        f"%CHROM\\t%POS\\t%REF\\t%ALT\\t%ID{columns}\\n",
-        "-",
-    )
+    line = f"%CHROM\\t%POS\\t%REF\\t%ALT\\t%ID{columns}\\n"
+    table = ("query", "-o", "/dev/stdout", "-e", _UNMATCHABLE, "-f", line, "-")
     csi = max(genome.contigs.values()) >= _LONGEST_TBI
-    for steps in ((*before, table), (*before, in_order, table)):
-        rows, said = _pipe(source, steps, scratch)
+    for commands in ((*before, table), (*before, in_order, table)):
+        rows, said = _pipe(source, commands, scratch)
         if not rows:
             break
         try:
             pysam.tabix_index(str(source.path), seq_col=0, start_col=1, end_col=1, csi=csi, force=True)
             break
         except (OSError, SamtoolsError):
-            if in_order in steps:
+            if in_order in commands:
                 raise
             # Left-aligning moved a record past more of its neighbours than norm keeps in sight: sort, and again.
     return rows, _mismatches(said)

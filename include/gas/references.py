@@ -75,7 +75,7 @@ class Source:
         return {field: f"{self.name.upper()}_{field}" for field in self.info_fields}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NewSource:
     """A source to be installed: ``path`` is a VCF, plain, gzip or bgzip, or a BCF."""
 

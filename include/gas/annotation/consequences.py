@@ -30,9 +30,11 @@ class Consequence(NamedTuple):
 
 #: Every word ``csq`` writes, most severe first. ``inframe_altering`` (indels that restore the frame between them) is
 #: Ensembl's ``protein_altering_variant``; ``non_coding`` stands for exons and introns of non-coding transcripts;
-#: ``NMD_transcript`` joins what is found in a transcript that nonsense-mediated decay destroys. ``feature_elongation`` and
-#: ``feature_truncation`` depart from the table: there they are structural variants and HIGH, but csq says them of every
-#: complex substitution that is not coding, deep in an intron too, so here they weigh what an intron's change does.
+#: ``NMD_transcript`` joins what is found in a transcript that nonsense-mediated decay destroys.
+#:
+#: ``feature_elongation`` and ``feature_truncation`` depart from the table. There they are structural variants and HIGH,
+#: but csq says them of every complex substitution in a transcript, deep in an intron too; so here they weigh what an
+#: intron's change does.
 CONSEQUENCES: dict[str, Consequence] = {
     "splice_acceptor": Consequence("splice_acceptor_variant", Impact.HIGH),
     "splice_donor": Consequence("splice_donor_variant", Impact.HIGH),
@@ -61,17 +63,6 @@ CONSEQUENCES: dict[str, Consequence] = {
 
 #: How severe each Sequence Ontology term is: 0 is the worst.
 SEVERITY: dict[str, int] = {consequence.term: rank for rank, consequence in enumerate(CONSEQUENCES.values())}
-
-
-def describe(word: str) -> Consequence:
-    """The term or terms of a word of ``csq`` (joined by ``&`` as there) with the impact of the worst.
-
-    :param word: the first column of a ``BCSQ`` entry, with or without its ``*``. A word that is not in the table is
-        kept as it is, with the impact MODIFIER: a new bcftools may bring one.
-    """
-    found = [CONSEQUENCES.get(part, Consequence(part, Impact.MODIFIER)) for part in word.lstrip("*").split("&")]
-    worst = min(found, key=lambda consequence: SEVERITY.get(consequence.term, len(SEVERITY)))
-    return Consequence("&".join(consequence.term for consequence in found), worst.impact)
 
 
 def most_severe(terms: str) -> str:
