@@ -82,7 +82,8 @@ def components(layout: Layout) -> tuple[Component, ...]:
             command=(airflow.COMMAND, "api-server", "--host", "127.0.0.1", "--port", str(layout.airflow_port)),
             address=layout.airflow_url,
             port=layout.airflow_port,
-            ready=lambda _: _answers(f"{layout.airflow_url}/api/v2/version"),
+            # Its first answer to a worker takes seconds, which are spent here and not on the first job.
+            ready=lambda _: _answers(f"{layout.airflow_url}/execution/health"),
         ),
         # Logs are read from the disk they lie on: no log server, which would listen beyond loopback.
         Component(

@@ -160,14 +160,14 @@ class Stack:
             contents.provision(layout)
         began = time.time()
         self._supervisor.start(component.name for component in others)
-        with step("Reference SARS-CoV-2", str(layout.references)):  # while Airflow starts
+        with step("Reference SARS-CoV-2"):  # while Airflow starts
             contents.install_reference(layout)
         for component in others:
             with step(component.title, component.address, since=began):
                 self._await(component, began)
                 if component.name == "airflow-api":
                     airflow.make_service_user(layout)
-        with step("Workflows", str(layout.checkout / "dags"), since=began):
+        with step("Workflows", since=began):
             _until(lambda: airflow.knows_dag(layout, DAG_ID), lambda: "Airflow did not take up the DAG annotate")
 
     def _await(self, component: Component, began: float) -> None:
