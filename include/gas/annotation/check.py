@@ -119,6 +119,8 @@ class Check:
         self.sorted = True
         self.phase_unknown = False
         """A sample has an unphased heterozygote, or more than two alleles."""
+        self.genotyped = False
+        """Some record has genotypes."""
         self.seen: Counter[str] = Counter()
         """Records with each thing that is accepted with a note."""
         self.skipped: Counter[str] = Counter()
@@ -316,6 +318,7 @@ class Check:
 
     def genotypes(self, samples: Sequence[bytes]) -> None:
         """Look for a genotype whose phase matters and is not known."""
+        self.genotyped = True
         for sample in samples:
             genotype = sample.partition(b":")[0].lstrip(b"/|")
             if b"/" not in genotype and b"|" not in genotype:

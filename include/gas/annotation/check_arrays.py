@@ -70,16 +70,17 @@ def block(check: Check, data: bytes) -> Block | None:
     if alleles is None:
         return None
     text, multi, odd_lines, lower = alleles
-    phase_unknown = check.phase_unknown
+    phase_unknown, genotyped = check.phase_unknown, False
     if columns > 9 and not phase_unknown:
-        said = _phase_unknown(text, data, tabs, newlines)
+        said = _phase(text, data, tabs, newlines)
         if said is None:
             return None
-        phase_unknown = said
+        phase_unknown, genotyped = said
 
     # Nothing is plain enough to stop for: from here on the state of the check moves on.
     check.contigs.spelled.update(spelled)
     check.phase_unknown = phase_unknown
+    check.genotyped = check.genotyped or genotyped
     if multi:
         check.seen["multi-allelic"] += multi
     if lower:
@@ -206,12 +207,14 @@ def _odd(check: Check, text: Bytes, tabs: Places, lines: Places) -> list[int]:
     return odd
 
 
-def _phase_unknown(text: Bytes, data: bytes, tabs: Places, newlines: Places) -> bool | None:
-    """Whether a genotype is unphased and heterozygous, or has more than two alleles; None when not plain."""
+def _phase(text: Bytes, data: bytes, tabs: Places, newlines: Places) -> tuple[bool, bool] | None:
+    """Whether a genotype is unphased and heterozygous or has more than two alleles, and whether there is any
+    genotype; None when not plain.
+    """
     format_at = tabs[:, 7] + 1
     has = (text[format_at] == ord("G")) & (text[format_at + 1] == ord("T"))
     if not has.any():
-        return False
+        return False, False
     at = tabs[has, 8:] + 1
     last = len(text) - 1
     second = text[np.minimum(at + 1, last)]
@@ -220,10 +223,10 @@ def _phase_unknown(text: Bytes, data: bytes, tabs: Places, newlines: Places) -> 
         return None  # an allele of two digits, or nothing that is a genotype
     at, first, second = at[diploid], text[at[diploid]], second[diploid]
     if not len(at):
-        return False
+        return False, True
     if not _GENOTYPE_END[text[np.minimum(at + 3, last)]].all():
         return None
-    return bool(((second == _SLASH) & (first != text[at + 2])).any())
+    return bool(((second == _SLASH) & (first != text[at + 2])).any()), True
 
 
 def _numbered(text: Bytes, starts: Places, tabs: Places, newlines: Places, first_record: int) -> tuple[bytes, Places]:

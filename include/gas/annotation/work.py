@@ -80,7 +80,7 @@ class Work:
         """
         check, header = self._read()
         self._refuse_mismatches(check)
-        haplotype_aware = bool(header.samples) and not check.phase_unknown
+        haplotype_aware = check.genotyped and not check.phase_unknown
         self._annotate(check, haplotype_aware=haplotype_aware)
         self._progress(Progress(stage="write", done=check.records, total=check.records))
         return self._join(check, header, haplotype_aware=haplotype_aware)
@@ -201,7 +201,7 @@ class Work:
             for data, last in lines_of(opened.rest, limits=task.limits, first_line=header.n_lines)
         )
         check = Check(header=header, reference=task.reference, limits=task.limits, number=False)
-        check.phase_unknown = before.phase_unknown
+        check.phase_unknown, check.genotyped = before.phase_unknown, before.genotyped
         folder = task.folder / "sorted"
         folder.mkdir()
         chunks = Chunks(check=check, header=header, reference=task.reference, folder=folder, whole=self._whole)
@@ -276,7 +276,7 @@ class Work:
     def _join(self, check: Check, header: Header, *, haplotype_aware: bool) -> Outcome:
         task, state = self._task, self._state
         parts = [state.annotated[number] for number in sorted(state.annotated)]
-        phase = "none" if not header.samples else "unknown" if check.phase_unknown else "known"
+        phase = "none" if not check.genotyped else "unknown" if check.phase_unknown else "known"
         mode = "haplotype-aware" if haplotype_aware else "local"
         chosen = options(mode=mode, phase=phase)
         self._write_notes(check, phase=phase)
