@@ -40,6 +40,7 @@ _LONGEST_TBI = 1 << 29  # positions beyond this need a CSI index
 _HEADER_LINE = re.compile(rb"^>[^\n]*\n?", re.MULTILINE)
 #: IUPAC nucleotide codes, gaps, and line ends.
 _NUCLEOTIDES = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-*.\r\n"
+_DESCRIPTION = re.compile(r'Description="((?:[^"\\]|\\.)*)"')
 _STOPS = frozenset({"TAA", "TAG", "TGA"})
 _SHOWN = 5
 #: ALT alleles that no variant can be matched by: none, ``*``, symbolic ones and breakends.
@@ -373,7 +374,8 @@ def _info_lines(source: Source, header: Any) -> Iterator[str]:
     for field, column in source.columns.items():
         of = header.info[field]
         number = of.number if of.number in (0, 1, "A") else "."
-        said = (of.description or field).replace('"', "'").replace("\\", "")
+        quoted = _DESCRIPTION.search(str(of.record))  # of.description loses a quote at the end
+        said = quoted[1].replace('\\"', "'").replace("\\", "") if quoted else field
         release = f" ({source.name} {source.version})" if source.version else f" ({source.name})"
         yield f'##INFO=<ID={column},Number={number},Type={of.type},Description="{said}{release}">\n'
 
