@@ -6,6 +6,7 @@ import logging
 import time
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,10 +109,7 @@ def submit(
     """
     if not JOB_ID.fullmatch(job_id):
         raise InputError("this is not a job id that GAS gave out; begin a new upload")
-    try:
-        job = services.jobs.owned(job_id, profile.user_id)
-    except NotFound:
-        job = _record(services, profile, job_id, file_name, reference, int(now()))
+    job = _recorded(services, profile, job_id, file_name, reference, int(now()))
     if job.job_status is not JobStatus.PENDING:
         return job
     try:
@@ -137,13 +135,18 @@ def clean_file_name(file_name: str) -> str:
     return name
 
 
-def _record(services: Services, profile: Profile, job_id: str, file_name: str, reference: str, now: int) -> Job:
+def _recorded(services: Services, profile: Profile, job_id: str, file_name: str, reference: str, now: int) -> Job:
+    """The job's record, written now unless it is there already."""
     name = clean_file_name(file_name)
     services.references.get(reference)
     stored = services.objects.head_input(user_id=profile.user_id, job_id=job_id)
+    limit = upload_limit_bytes(services.settings, profile)
+    if stored is None or stored.size_bytes > limit:
+        with suppress(NotFound):  # recorded long ago: its input may be gone, or the plan smaller, since
+            return services.jobs.owned(job_id, profile.user_id)
     if stored is None:
         raise InputError("the file has not arrived; upload it, then submit again")
-    if stored.size_bytes > upload_limit_bytes(services.settings, profile):
+    if stored.size_bytes > limit:
         services.objects.delete_version(stored)
         raise _too_large(services.settings, profile, stored.size_bytes)
     return services.jobs.create(

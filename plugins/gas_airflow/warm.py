@@ -9,14 +9,22 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import pkgutil
 import time
 
+from gas import annotation
 from gas.aws import warm_models
 from gas.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MODULES = ("gas_airflow.connections", "gas.annotate_job", "airflow.sdk.execution_time.task_runner")
+MODULES = (
+    "gas_airflow.connections",
+    "gas.annotate_job",
+    "pysam.bcftools",
+    "duckdb",
+    *(f"gas.annotation.{module.name}" for module in pkgutil.iter_modules(annotation.__path__)),
+)
 
 
 @functools.cache

@@ -127,6 +127,15 @@ def test_running_job_is_not_started_again(fakes: Fakes) -> None:
     assert fakes.airflow.runs == {}
 
 
+def test_downgrade_does_not_take_a_recorded_jobs_input(fakes: Fakes) -> None:
+    """Submitting again after a downgrade returns the job and deletes nothing, though the plan is smaller now."""
+    job_id = new_job_id()
+    fakes.objects.arrive(user_id=ALICE.user_id, job_id=job_id, size_bytes=LIMIT + 1)
+    job = submitted(fakes, profile=PREMIUM_ALICE, job_id=job_id)
+    assert submitted(fakes, profile=ALICE, job_id=job_id) == job
+    assert fakes.objects.deleted == []
+
+
 def test_another_persons_job_id_is_refused(fakes: Fakes) -> None:
     """Bob cannot take a job id of Alice's, whatever he uploaded."""
     job_id = new_job_id()
