@@ -406,11 +406,13 @@ def _count(database: duckdb.DuckDBPyConnection, table: Path, *, source_columns: 
     ).fetchall():
         counts.rows += rows
         counts.variants += worst
-        if terms is not None:
+        if terms is None:
+            continue
+        counts.consequences.update(dict.fromkeys(terms.split("&"), rows))
+        if worst:
             counts.annotated += worst
             counts.impacts[impact] += worst
             counts.most_severe[most_severe(terms)] += worst
-            counts.consequences.update(dict.fromkeys(terms.split("&"), rows))
     sources = [f'"{column}"' for column in source_columns]
     hit = " OR ".join(f"{column} IS NOT NULL" for column in sources) or "false"
     # S608 in what follows: the sources' columns are checked by _query, everything else is written here.
