@@ -11,6 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import globus_sdk
+from globus_sdk.transport import RetryConfig
 
 from gas.errors import Unavailable
 from webui.database import digest
@@ -19,6 +20,9 @@ from webui.database import digest
 ANSWER_LIFETIME_S = 60
 #: Answers kept; a flood of junk tokens pushes out old ones and cannot grow the process.
 ANSWERS = 2048
+
+#: A caller waits while Globus is asked, so it is asked again once and no more.
+RETRIES = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +63,11 @@ class TokenIntrospection:
         return person
 
     def _ask(self, token: str) -> Person | None:
-        client = globus_sdk.ConfidentialAppAuthClient(self._client_id, self._client_secret)
         try:
-            answer = client.oauth2_token_introspect(token)
+            with globus_sdk.ConfidentialAppAuthClient(
+                self._client_id, self._client_secret, retry_config=RetryConfig(max_retries=RETRIES, max_sleep=1)
+            ) as client:
+                answer = client.oauth2_token_introspect(token)
         except (globus_sdk.GlobusAPIError, globus_sdk.NetworkError) as error:
             raise Unavailable(
                 "Globus does not answer, so the token cannot be checked. Try again in a minute."

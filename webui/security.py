@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from authlib.integrations.base_client import OAuthError
-from flask import Request, current_app, redirect, render_template, request, session
+from flask import Request, current_app, g, redirect, render_template, request, session
 from flask_appbuilder import expose
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.sqla.models import User
@@ -169,13 +169,21 @@ class GasSecurityManager(SecurityManager):
         """The user for a person whose Globus token was introspected; made at its first use. ``None`` if closed."""
         user = self._known(person)
         if user is None:
-            user = self.add_user(
-                username=person.sub, **self._names(person, None), role=self.find_role(USER_ROLE)
-            ) or self.find_user(username=person.sub)  # another request was first
+            user = self._add(person) or self.find_user(username=person.sub)  # another request may have been first
             if user is None:
                 raise GasError("The account could not be made. Try again.")
             account.ensure_profile(user)
         return user if user.is_active else None
+
+    def _add(self, person: Person) -> User | None:
+        """Register a person while it is still being found out who asks; ``None`` when it cannot be done."""
+        g.pop("user", None)  # FAB would look there for who adds the user, and come here again
+        try:
+            return (
+                self.add_user(username=person.sub, **self._names(person, None), role=self.find_role(USER_ROLE)) or None
+            )
+        finally:
+            g.user = current_user
 
     def _known(self, person: Person) -> User | None:
         """Linked identities are one account: the one made for this ``sub``, else the oldest of another of them."""

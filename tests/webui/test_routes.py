@@ -1,0 +1,210 @@
+"""Every route and verb of the app against every kind of caller. A route without a row here fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from tests.webui.conftest import ALICE, BOB, WEB_URL, Browser, Globus, Jobs
+from webui import tokens
+
+CALLERS = (
+    "anonymous",
+    "owner",
+    "other",
+    "operator",
+    "token",
+    "other's token",
+    "revoked token",
+    "expired token",
+    "wrong scope",
+    "junk token",
+)
+#: A page takes no token: without a cookie it leads to the sign-in.
+PAGE = (302, 200, 200, 200, 302, 302, 302, 302, 302, 302)
+#: A page about somebody's job.
+JOB_PAGE = (302, 200, 404, 404, 302, 302, 302, 302, 302, 302)
+#: A call that any signed-in caller may make.
+CALL = (401, 200, 200, 200, 200, 200, 401, 401, 401, 401)
+#: A call about somebody's job; operators are no exception.
+JOB_CALL = (401, 200, 404, 404, 200, 404, 401, 401, 401, 401)
+LINK = tuple(302 if status == 200 else status for status in JOB_CALL)
+#: For the operator's role alone.
+OPERATORS = (302, 302, 302, 200, 302, 302, 302, 302, 302, 302)
+OPEN = (200,) * 10
+AWAY = (302,) * 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """What each of ``CALLERS`` gets; ``path`` fills in the rule's variables."""
+
+    path: str
+    expected: tuple[int, ...]
+    json: Callable[[str], dict[str, object]] | None = None
+
+
+def new_upload(_: str) -> dict[str, object]:
+    return {"file_name": "a.vcf", "size_bytes": 10, "reference": "sars-cov-2"}
+
+
+def new_job(job_id: str) -> dict[str, object]:
+    return {"job_id": job_id, "file_name": "a.vcf", "reference": "sars-cov-2"}
+
+
+def bad_code(_: str) -> dict[str, object]:
+    return {"code": "x", "code_verifier": "x" * 43, "redirect_uri": "http://127.0.0.1:5000/callback"}
+
+
+ASK = f"/cli/authorize?redirect_uri=http://127.0.0.1:5000/callback&state=12345678&code_challenge={'a' * 43}" + (
+    "&code_challenge_method=S256&client_name=lab"
+)
+TABLE: dict[tuple[str, str], Row] = {
+    ("GET", "/"): Row("/", (200, 302, 302, 302, 200, 200, 200, 200, 200, 200)),
+    ("GET", "/health"): Row("/health", OPEN),
+    ("GET", "/static/<path:filename>"): Row("/static/gas.css", OPEN),
+    ("GET", "/static/appbuilder/<path:filename>"): Row("/static/appbuilder/js/ab.js", OPEN),
+    ("GET", "/login/"): Row("/login/", (200, 302, 302, 302, 200, 200, 200, 200, 200, 200)),
+    ("GET", "/login/globus"): Row("/login/globus", AWAY),
+    ("GET", "/oauth-authorized/globus"): Row(
+        "/oauth-authorized/globus?code=x&state=x", (401, 403, 403, 403) + (401,) * 6
+    ),
+    ("GET", "/logout/"): Row("/logout/", (302, 200, 200, 200, 302, 302, 302, 302, 302, 302)),
+    ("POST", "/logout/"): Row("/logout/", (400, 302, 302, 302, 302, 302, 302, 302, 302, 302)),
+    ("GET", "/jobs/"): Row("/jobs/", PAGE),
+    ("GET", "/jobs/new"): Row("/jobs/new", PAGE),
+    ("GET", "/jobs/<job_id>"): Row("/jobs/{job_id}", JOB_PAGE),
+    ("GET", "/cli/authorize"): Row(ASK, PAGE),
+    ("POST", "/cli/authorize"): Row(ASK, (400, 422, 422, 422, 302, 302, 302, 302, 302, 302)),
+    ("GET", "/users/list/"): Row("/users/list/", OPERATORS),
+    ("GET", "/users/show/<pk>"): Row("/users/show/{user}", OPERATORS),
+    ("GET", "/users/edit/<pk>"): Row("/users/edit/{user}", OPERATORS),
+    ("POST", "/users/edit/<pk>"): Row("/users/edit/{user}", (400,) + (302,) * 9),
+    ("GET", "/back"): Row("/back", AWAY),
+    ("GET", "/lang/<string:locale>"): Row("/lang/en", AWAY),
+    ("GET", "/swagger/<version>"): Row("/swagger/v1", PAGE),
+    ("GET", "/api/<version>/_openapi"): Row("/api/v1/_openapi", CALL),
+    ("GET", "/api/v1/me"): Row("/api/v1/me", CALL),
+    ("GET", "/api/v1/references"): Row("/api/v1/references", CALL),
+    ("POST", "/api/v1/uploads"): Row("/api/v1/uploads", (401, 201, 201, 201, 201, 201, 401, 401, 401, 401), new_upload),
+    ("GET", "/api/v1/jobs"): Row("/api/v1/jobs", CALL),
+    # Another's id is like one whose file never arrived.
+    ("POST", "/api/v1/jobs"): Row("/api/v1/jobs", (401, 200, 422, 422, 200, 422, 401, 401, 401, 401), new_job),
+    ("GET", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/log"): Row("/api/v1/jobs/{job_id}/log", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/summary"): Row("/api/v1/jobs/{job_id}/summary", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/download/<what>"): Row("/api/v1/jobs/{job_id}/download/vcf", LINK),
+    ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
+    ("DELETE", "/api/v1/token"): Row("/api/v1/token", (401, 403, 403, 403, 204, 204, 401, 401, 401, 401)),
+}
+
+
+def routes(app: Flask) -> set[tuple[str, str]]:
+    """Every verb and rule that the app answers."""
+    return {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods - {"HEAD", "OPTIONS"}}
+
+
+def test_every_route_has_a_row(built_app: Flask) -> None:
+    """A new route cannot be added without saying who may call it."""
+    assert routes(built_app) == set(TABLE)
+
+
+def test_every_row_names_every_caller() -> None:
+    """No row leaves a caller out."""
+    assert {key for key, row in TABLE.items() if len(row.expected) != len(CALLERS)} == set()
+
+
+@pytest.fixture
+def callers(app: Flask, globus: Globus, alice: Browser, bob: Browser, operator: Browser) -> dict[str, Callable]:
+    """How each of ``CALLERS`` makes a request."""
+
+    def browser_call(browser: Browser, csrf: str | None) -> Callable:
+        headers = {"X-CSRFToken": csrf} if csrf else {}
+        return lambda method, path, json: browser.open(path, method=method, json=json, headers=headers, buffered=True)
+
+    def token_call(token: str) -> Callable:
+        headers = {"Authorization": f"Bearer {token}"}
+        client = app.test_client()
+        return lambda method, path, json: client.open(
+            path, WEB_URL, method=method, json=json, headers=headers, buffered=True
+        )
+
+    with app.app_context():
+        session, manager = app.appbuilder.session, app.appbuilder.sm
+
+        def token_of(sub: str) -> str:
+            asked = tokens.login_request(
+                redirect_uri="http://127.0.0.1:5000/callback",
+                state="12345678",
+                code_challenge=tokens._s256("v" * 43),
+                code_challenge_method="S256",
+                client_name="lab",
+            )
+            code = tokens.new_code(session, user=manager.find_user(username=sub), asked=asked)
+            return tokens.exchange(session, code=code, code_verifier="v" * 43, redirect_uri=asked.redirect_uri)
+
+        mine, others, revoked, expired, scopeless = (token_of(sub) for sub in (ALICE, BOB, ALICE, ALICE, ALICE))
+        tokens.revoke(session, revoked)
+        change = "UPDATE gas_api_token SET {} WHERE token_digest = :digest"
+        session.execute(text(change.format("expires_at = now()")), {"digest": tokens.digest(expired)})
+        session.execute(text(change.format("scope = 'other'")), {"digest": tokens.digest(scopeless)})
+        session.commit()
+    return {
+        "anonymous": browser_call(Browser(app, globus), None),
+        "owner": browser_call(alice, alice.csrf),
+        "other": browser_call(bob, bob.csrf),
+        "operator": browser_call(operator, operator.csrf),
+        "token": token_call(mine),
+        "other's token": token_call(others),
+        "revoked token": token_call(revoked),
+        "expired token": token_call(expired),
+        "wrong scope": token_call(scopeless),
+        "junk token": token_call("junk"),
+    }
+
+
+@pytest.mark.parametrize("key", sorted(TABLE), ids=" ".join)
+def test_who_may_call(key: tuple[str, str], app: Flask, callers: dict[str, Callable], jobs: Jobs) -> None:
+    """Each caller gets the status that the table says."""
+    row = TABLE[key]
+    job = jobs.done(ALICE)
+    with app.app_context():
+        user = app.appbuilder.sm.find_user(username=BOB).id
+    path = row.path.format(job_id=job.job_id, user=user)
+    body = row.json(job.job_id) if row.json else None
+    got = {name: callers[name](key[0], path, body).status_code for name in CALLERS}
+    assert got == dict(zip(CALLERS, row.expected, strict=True))
+
+
+def test_anothers_job_looks_like_none(bob: Browser, jobs: Jobs) -> None:
+    """Body and headers of the refusal say the same for another's job as for an id that never was."""
+    bob.get("/jobs/")  # a first page makes the session's CSRF token, and so a cookie
+    anothers, absent = jobs.done(ALICE).job_id, "0" * 8 + "-0000-4000-8000-" + "0" * 12
+    for path in ("/jobs/{}", "/api/v1/jobs/{}", "/api/v1/jobs/{}/log", "/api/v1/jobs/{}/download/input"):
+        seen = [bob.get(path.format(job_id)) for job_id in (anothers, absent)]
+        texts = [answer.text.replace(anothers, "ID").replace(absent, "ID") for answer in seen]
+        assert texts[0] == texts[1]
+        assert [answer.status_code for answer in seen] == [404, 404]
+        assert sorted(seen[0].headers.keys()) == sorted(seen[1].headers.keys())
+
+
+def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app: Flask) -> None:
+    """A signed-in browser that another site drives can write nothing."""
+    job_id = jobs.upload(ALICE)
+    refused = {
+        path: alice.post(path, json=json).status_code
+        for path, json in (
+            ("/api/v1/uploads", new_upload(job_id)),
+            ("/api/v1/jobs", new_job(job_id)),
+            ("/api/v1/token", bad_code(job_id)),
+            ("/cli/authorize", None),
+            ("/logout/", None),
+        )
+    }
+    assert set(refused.values()) == {400}
+    assert alice.open("/api/v1/token", method="DELETE").status_code == 400
+    assert alice.get("/api/v1/jobs").json["jobs"] == []
