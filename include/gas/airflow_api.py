@@ -44,6 +44,13 @@ class AirflowApi:
         self._token = ""
         self._expires = 0.0
 
+    def close(self) -> None:
+        """Close the connections to Airflow; the next call opens new ones."""
+        with self._lock:
+            if self._http is not None:
+                self._http.close()
+                self._http = None
+
     def submit(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> bool:
         """Ask for a DAG run. Asking again with the same ``run_id`` starts nothing.
 

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,9 +126,10 @@ def _finished_job(services: Services) -> Job:
     content = vcf.read_bytes()
     upload = begin_upload(services, profile=bob, file_name=vcf.name, size_bytes=len(content), reference=SARS_COV_2)
     httpx.post(upload.url, data=upload.fields, files={"file": content}).raise_for_status()
-    job = submit(services, profile=bob, job_id=upload.job_id, file_name=vcf.name, reference=SARS_COV_2)
+    with closing(services.airflow):
+        job = submit(services, profile=bob, job_id=upload.job_id, file_name=vcf.name, reference=SARS_COV_2)
     deadline = time.monotonic() + 120
-    while not job.job_status.ended:
+    while not (job.job_status.ended and job.notified):
         assert time.monotonic() < deadline, job
         time.sleep(0.1)
         job = services.jobs.get(job.job_id)
