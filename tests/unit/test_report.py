@@ -130,7 +130,8 @@ def test_exactly_one_row_of_a_variant_is_its_most_severe(tabulate: Tabulate) -> 
         "chr1 101 . A G . . .",
     )
     assert only(rows, "alt", "transcript", "most_severe") == [
-        ("T", "T1", False), ("T", "T2", True), ("T", "T3", False), ("T", "T4", False), ("G", "T1", True), ("G", None, True),
+        ("T", "T1", False), ("T", "T2", True), ("T", "T3", False), ("T", "T4", False), ("G", "T1", True),
+        ("G", None, True),
     ]  # fmt: skip
 
 
