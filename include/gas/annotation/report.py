@@ -174,22 +174,27 @@ def merge(
     counts = Counts()
     for part in parts:
         counts.add(part.counts)
-    with _database(work_dir) as database:
-        if len(parts) == 1:
-            parts[0].path.replace(table)
-        elif parts:
+    if len(parts) == 1:
+        parts[0].path.replace(table)
+    elif parts:
+        with _database(work_dir) as database:
             database.execute(_MERGE, [[str(part.path) for part in parts], str(table)])
-        else:
-            columns = _columns(dict.fromkeys(run.reference.source_columns, "VARCHAR"), samples=bool(run.samples))
-            empty = work_dir / "empty.tsv"
-            empty.touch()
-            relation = _read_text(empty, columns)
-            database.execute(_table_query(relation, columns), [str(table)])
-            empty.unlink()
+    else:
+        _empty_table(table, run.reference, work_dir=work_dir)
     said = _summary(run, counts)
     summary.write_text(json.dumps(said, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     log.write_text(count_log.render(said), encoding="utf-8")
     return said
+
+
+def _empty_table(table: Path, reference: Reference, *, work_dir: Path) -> None:
+    """A table with all columns and no row."""
+    text = work_dir / f"{table.name}.tsv"
+    text.touch()
+    columns = _columns(dict.fromkeys(reference.source_columns, "VARCHAR"), samples=False)
+    with _database(work_dir) as database:
+        database.execute(_table_query(_read_text(text, columns), columns), [str(table)])
+    text.unlink()
 
 
 # --- from BCF to Parquet ----------------------------------------------------------------------------------------------
