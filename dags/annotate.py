@@ -30,9 +30,8 @@ from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from gas.errors import Fenced
-from gas.job import JOB_ID
+from gas.job import DAG_ID, JOB_ID
 from gas.settings import Settings
-from gas.submission import DAG_ID
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gas.errors import InputError, NotFound, Unavailable, UploadTooLarge
-from gas.job import JOB_ID, Job, JobStatus, job_to_json, new_job_id
+from gas.job import DAG_ID, JOB_ID, Job, JobStatus, job_to_json, new_job_id
 from gas.profiles_table import Profile, Tier
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-DAG_ID = "annotate"
 FILE_NAME_CHARACTERS = 200
 
 

@@ -1,0 +1,55 @@
+"""Airflow with a database of its own, and GAS's DAGs in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+CHECKOUT = Path(__file__).parents[2]
+DAGS = CHECKOUT / "dags"
+
+#: Warnings that Airflow's own code gives about the libraries it uses; GAS can do nothing about them.
+AIRFLOWS_OWN_WARNINGS = [
+    pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`"),
+]
+
+
+@pytest.fixture(scope="session")
+def airflow_home(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An Airflow home with a migrated SQLite database: enough for one process at a time."""
+    home = tmp_path_factory.mktemp("airflow")
+    settings = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        subprocess.run(
+            [sys.executable, "-m", "airflow", "db", "migrate"],
+            check=True,
+            capture_output=True,
+            timeout=180,
+        )
+        yield home
+
+
+@pytest.fixture(scope="session")
+def dag_bag(airflow_home: Path) -> DagBag:
+    """Every DAG that GAS ships, as Airflow reads them."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(dag_folder=str(DAGS))

@@ -1,0 +1,109 @@
+"""The annotate DAG, run by Airflow itself on the AWS stand-in with the real engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from gas.job import Job, JobStatus, Output, new_job_id
+from gas.provision import provision
+from gas.references import Reference, demo_vcf
+from gas.services import Services, build
+from gas.settings import Settings
+from gas.submission import submit
+from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
+from tests.fakes import ALICE, FakeAirflow
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk import DAG
+
+
+pytestmark = AIRFLOWS_OWN_WARNINGS
+
+
+@pytest.fixture
+def services(aws: Any, sars_cov_2: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+    """GAS's services as the DAG finds them: through its settings and the AWS connection. Runs are started by hand."""
+    credentials = aws.session.get_credentials()
+    connection = {
+        "conn_type": "aws",
+        "login": credentials.access_key,
+        "password": credentials.secret_key,
+        "extra": {"region_name": "us-east-1", "endpoint_url": aws.endpoint_url},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("GAS_REFERENCES", str(sars_cov_2.folder.parent))
+    monkeypatch.setenv("GAS_AWS_ACCOUNT", "123456789012")
+    monkeypatch.setenv("GAS_WORK_DIR", str(tmp_path / "work"))
+    settings = Settings.from_environment()
+    list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
+    made = build(settings, session=aws.session, endpoint_url=aws.endpoint_url)
+    return Services(
+        settings=made.settings,
+        jobs=made.jobs,
+        profiles=made.profiles,
+        objects=made.objects,
+        events=made.events,
+        airflow=FakeAirflow(),  # type: ignore[arg-type]  # the tests start the run themselves
+        references=made.references,
+    )
+
+
+@pytest.fixture
+def dag(dag_bag: DagBag) -> Iterator[DAG]:
+    """The DAG, its retries not waited for."""
+    return dag_bag.dags["annotate"]
+
+
+def submitted(services: Services, body: bytes) -> Job:
+    job_id = new_job_id()
+    form = services.objects.presigned_upload(user_id=ALICE.user_id, job_id=job_id, max_bytes=1 << 20)
+    httpx.post(form["url"], data=form["fields"], files={"file": body}).raise_for_status()
+    return submit(services, profile=ALICE, job_id=job_id, file_name="lineage.vcf", reference="sars-cov-2")
+
+
+def test_job_runs_to_its_result(dag: DAG, services: Services) -> None:
+    """A submitted VCF is COMPLETED with its five outputs by one run of the DAG."""
+    job = submitted(services, demo_vcf().read_bytes())
+    run = dag.test(run_conf={"job_id": job.job_id})
+    assert run.state == "success"
+    done = services.jobs.get(job.job_id)
+    assert done.job_status is JobStatus.COMPLETED
+    assert set(done.outputs) == set(Output)
+    assert done.counts["records"] > 0
+    assert done.notified
+
+
+def test_bad_input_fails_the_job_and_not_the_run(dag: DAG, services: Services) -> None:
+    """For a file that is no VCF the job is FAILED with a sentence; the run did its work and succeeds."""
+    job = submitted(services, b"this is a letter to my aunt\n")
+    run = dag.test(run_conf={"job_id": job.job_id})
+    assert run.state == "success"
+    failed = services.jobs.get(job.job_id)
+    assert failed.job_status is JobStatus.FAILED
+    assert failed.error
+    assert failed.outputs == {}
+
+
+def test_cleared_run_of_a_finished_job_changes_nothing(dag: DAG, services: Services) -> None:
+    """Running the DAG again for a COMPLETED job succeeds and leaves the record as it is."""
+    job = submitted(services, demo_vcf().read_bytes())
+    dag.test(run_conf={"job_id": job.job_id})
+    there = services.jobs.get(job.job_id)
+    assert dag.test(run_conf={"job_id": job.job_id}).state == "success"
+    assert services.jobs.get(job.job_id) == there
+
+
+@pytest.mark.parametrize("conf", [{}, {"job_id": "../x"}, {"job_id": 7}])
+def test_run_without_a_job_id_is_refused(dag: DAG, services: Services, conf: dict[str, object]) -> None:
+    """A run is not even made for conf that names no job."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        dag.test(run_conf=conf)
