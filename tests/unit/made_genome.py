@@ -24,7 +24,8 @@ class MadeGenome:
         """Sorted records at random places, a tenth of them with two ALTs, some of them indels."""
         rng = random.Random(seed)
         names = list(self.bases)
-        places = sorted((names.index(n), rng.randrange(2, len(self.bases[n]) - 20)) for n in rng.choices(names, k=count))
+        contigs = rng.choices(range(len(names)), k=count)
+        places = sorted((contig, rng.randrange(2, len(self.bases[names[contig]]) - 20)) for contig in contigs)
         found = []
         for contig, pos in places:
             name = names[contig]
@@ -33,12 +34,13 @@ class MadeGenome:
             others = [b for b in "ACGT" if b != ref[0]]
             alts = rng.sample([*others, ref[0] + "ACA"] if indels else others, 2 if rng.random() < 0.1 else 1)
             calls = "".join(f"\t{rng.randrange(len(alts) + 1)}|{rng.randrange(len(alts) + 1)}" for _ in range(samples))
-            found.append(f"{name}\t{pos}\t.\t{ref}\t{','.join(alts)}\t.\t.\tDP={pos}" + ("\tGT" + calls if samples else ""))
+            genotypes = "\tGT" + calls if samples else ""
+            found.append(f"{name}\t{pos}\t.\t{ref}\t{','.join(alts)}\t.\t.\tDP={pos}{genotypes}")
         return found
 
 
-def make_genome(folder: Path, *, name: str = "made", seed: int = 7, genes: int = 20) -> MadeGenome:
-    """Install it in the store ``folder / "store"``."""
+def make_genome(folder: Path, *, name: str = "made", seed: int = 7, genes: int = 20, gap: str = "ACGT") -> MadeGenome:
+    """Install it in the store ``folder / "store"``; between genes are random bases out of ``gap``."""
     rng = random.Random(seed)
     bases: dict[str, str] = {}
     gff = ["##gff-version 3"]
@@ -46,9 +48,9 @@ def make_genome(folder: Path, *, name: str = "made", seed: int = 7, genes: int =
         parts: list[str] = []
         at = 0
         for number in range(genes):
-            gap = "".join(rng.choices("ACGT", k=rng.randrange(800, 2500)))
-            parts.append(gap)
-            at += len(gap)
+            between = "".join(rng.choices(gap, k=rng.randrange(800, 2500)))
+            parts.append(between)
+            at += len(between)
             coding = "ATG" + "".join(_codon(rng) for _ in range(rng.randrange(80, 200))) + "TAA"
             strand = rng.choice("+-")
             parts.append(coding if strand == "+" else coding[::-1].translate(_COMPLEMENT))
@@ -69,13 +71,15 @@ def make_genome(folder: Path, *, name: str = "made", seed: int = 7, genes: int =
 
 def header(*, samples: int = 0, contigs: Sequence[str] = ("1", "2")) -> list[str]:
     """Header lines for :meth:`MadeGenome.records`."""
-    names = [f"s{i}" for i in range(samples)]
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
+    if samples:
+        columns += ["FORMAT", *(f"s{i}" for i in range(samples))]
     return [
         "##fileformat=VCFv4.3",
         *(f"##contig=<ID={contig}>" for contig in contigs),
         '##INFO=<ID=DP,Number=1,Type=Integer,Description="Depth">',
         '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
-        "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", *(["FORMAT", *names] if names else [])]),
+        "\t".join(columns),
     ]
 
 

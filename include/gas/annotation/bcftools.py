@@ -22,10 +22,15 @@ class ToolFailed(Exception):
     """bcftools ended with an error; ``said`` is everything it wrote on stderr."""
 
     def __init__(self, command: str, said: str) -> None:
+        self.command = command
         self.said = said
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         self.last_line = lines[-1] if lines else "no reason given"
         super().__init__(f"bcftools {command}: {self.last_line}")
+
+    def __reduce__(self) -> tuple[type[ToolFailed], tuple[str, str]]:
+        """Pickle by what it was made of: it comes out of child processes."""
+        return ToolFailed, (self.command, self.said)
 
 
 def die_with_parent() -> None:
@@ -54,7 +59,7 @@ def bcftools(command: str, *arguments: str, log: Path, stdin: int | None = None)
     try:
         dispatcher(*arguments, catch_stdout=False)
         said = str(dispatcher.get_messages() or "")
-    except pysam.SamtoolsError as error:
+    except pysam.utils.SamtoolsError as error:
         raise ToolFailed(command, _whole(log, str(error.value).partition("stderr=")[2])) from error
     finally:
         os.dup2(kept, 2)

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gas.annotation.header import Header
 from gas.annotation.limits import Limits
@@ -29,7 +29,12 @@ from gas.annotation.refusals import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gas.references import Reference
+
+    Ints: TypeAlias = list[int] | NDArray[np.int64]
 
 _ALLOWED = bytes(set(range(32, 256)) - {127} | {9, 10})
 _POSITION = re.compile(rb"\d{1,10}$")
@@ -53,13 +58,6 @@ SPANNING, SYMBOLIC, BREAKEND, AMBIGUOUS, NO_ALT = (
 _SHOWN_CONTIGS = 10
 _NUMPY_FROM_BYTES = 2 << 20
 """Below this, reading line by line is faster than importing numpy (130 ms against 4 microseconds a line)."""
-
-
-class Ints(Protocol):
-    """A list of integers or a numpy array of them."""
-
-    def __getitem__(self, index: int, /) -> Any: ...
-    def __len__(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -238,8 +236,9 @@ class Check:
             end = position + len(ref) - 1
             if not position >= 1 or end > self.contigs.lengths[contig]:
                 raise OutsideContig(
-                    f"{name.decode(errors='replace')}:{position:,} with its REF of {len(ref):,} lies outside the contig, which has "
-                    f"{self.contigs.lengths[contig]:,} bases in {self.reference_name}. Was the file made on another genome?",
+                    f"{name.decode(errors='replace')}:{position:,} with its REF of {len(ref):,} lies outside the "
+                    f"contig, which has {self.contigs.lengths[contig]:,} bases in {self.reference_name}. "
+                    "Was the file made on another genome?",
                     line=self.line,
                 )
             if not (len(ref) == len(alt) == 1 and ref in b"ACGT" and alt in b"ACGT"):

@@ -46,10 +46,10 @@ def block(check: Check, data: bytes) -> Block | None:
     if widths.min() == 0 or widths.max() > check.limits.max_line_bytes or (text[starts] == _HASH).any():
         return None
     columns = check.n_columns
-    tabs = np.flatnonzero(text == _TAB)
-    if len(tabs) != n * (columns - 1):
+    all_tabs = np.flatnonzero(text == _TAB)
+    if len(all_tabs) != n * (columns - 1):
         return None
-    tabs = tabs.reshape(n, columns - 1)
+    tabs: Places = all_tabs.reshape(n, columns - 1)
     if (tabs[:, 0] <= starts).any() or (tabs[:, -1] >= newlines - 1).any() or (np.diff(tabs, axis=1) <= 1).any():
         return None  # a column is missing or empty somewhere
 
@@ -270,4 +270,5 @@ def _spread(starts: Places, widths: Places) -> Places:
     """The places ``starts[i] .. starts[i] + widths[i] - 1``, one after the other."""
     total = int(widths.sum())
     firsts = np.cumsum(widths) - widths
-    return np.arange(total) + np.repeat(starts - firsts, widths)
+    spread: Places = np.arange(total) + np.repeat(starts - firsts, widths)
+    return spread

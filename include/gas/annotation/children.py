@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gas.annotation.bcftools import die_with_parent
+from gas.annotation.bcftools import ToolFailed, die_with_parent
 from gas.errors import EngineError, GasError
 
 
@@ -31,6 +31,7 @@ class Children:
     def __init__(self, *, at_once: int, folder: Path) -> None:
         self._at_once = at_once
         self._folder = folder
+        folder.mkdir(exist_ok=True)
         self._running: dict[int, _Running] = {}
         self._started = 0
         self.alone = False
@@ -40,7 +41,7 @@ class Children:
         """Run ``function`` in a child, when there is room; until then, wait for others and take their outcomes.
 
         :param work: what it does, for the sentence about its death ("annotating").
-        :raises GasError: what the function of an earlier child raised, or how it died.
+        :raises GasError: what the function of an earlier child raised, or how it died; a ToolFailed likewise.
         """
         if self.alone:
             done(function())
@@ -68,6 +69,14 @@ class Children:
         """Wait for all, and take their outcomes."""
         while self._running:
             self._take(wait=True)
+
+    def stop(self) -> None:
+        """Kill all."""
+        for child in self._running:
+            os.kill(child, signal.SIGKILL)
+        for child in self._running:
+            os.waitpid(child, 0)
+        self._running.clear()
 
     def _take(self, *, wait: bool) -> bool:
         child, status = os.waitpid(-1, 0 if wait else os.WNOHANG)
@@ -97,7 +106,7 @@ def _run(function: Callable[[], Any], outcome: Path) -> None:
         result: Any
         try:
             result = function()
-        except GasError as error:
+        except (GasError, ToolFailed) as error:
             result = error
         except MemoryError:
             result = EngineError("The annotation engine reached its memory limit.")

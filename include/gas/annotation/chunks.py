@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ class Chunks:
                 import numpy as np
 
                 for places in (block.positions, block.ends):
-                    held.update(np.unique(np.searchsorted(cuts, places[run_start:run_end], side="right")).tolist())
+                    found = np.searchsorted(np.asarray(cuts), np.asarray(places[run_start:run_end]), side="right")
+                    held.update(np.unique(found).tolist())
 
     def _cuts(self, block: Block) -> list[tuple[int, tuple[int, int]]]:
         """Every place in the block before which a chunk may end: (index, (contig, cut point))."""
@@ -216,4 +218,4 @@ def _runs(numbers: Any, start: int, end: int) -> Sequence[tuple[int, int, int]]:
 
         changes = (np.flatnonzero(np.diff(numbers[start:end])) + start + 1).tolist()
     edges = [start, *changes, end]
-    return [(int(numbers[a]), a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(int(numbers[a]), a, b) for a, b in pairwise(edges)]

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,10 +208,8 @@ def _fresh(task: Task, channel: int) -> subprocess.Popen[bytes]:
 def _end(process: _Forked | subprocess.Popen[bytes]) -> None:
     """Kill the engine's whole session, and take its exit code so that nothing lingers."""
     if process.returncode is None:
-        try:
+        with suppress(ProcessLookupError):  # it has ended; wait() takes it either way
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has ended, or has not yet made its session; wait() takes it either way
     process.wait()
 
 

@@ -117,10 +117,7 @@ def _inflate(path: Path, *, limits: Limits) -> Iterator[bytes]:
                 raise DamagedCompression(
                     f"The compressed data is damaged ({error}), after {given:,} bytes of text."
                 ) from error
-            if member.eof:
-                data = member.unused_data
-            else:
-                data = member.unconsumed_tail
+            data = member.unused_data if member.eof else member.unconsumed_tail
             taken += before - len(data)
             given += len(piece)
             if given > limits.max_inflated_bytes:

@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from gas.annotation.bcftools import ToolFailed, bcftools
 from gas.annotation.bgzf import bcf_header, first_record, in_order, rename_contigs
+from gas.annotation.children import Children
 from gas.annotation.chunks import Chunk
 from gas.annotation.header import OWN_INFO, Header
 from gas.annotation.refusals import BadValue
@@ -66,7 +68,7 @@ class Annotated:
     vcf: Path
     """bgzip, records only."""
     table: ChunkTable
-    timings: Counter[str]
+    timings: dict[str, float]
 
 
 def normalise(chunk: Chunk, *, header: Header, fasta: Path) -> Normalised:
@@ -220,7 +222,7 @@ def annotate_chunk(parts: Sequence[Chunk], *, reference: Reference, haplotype_aw
 
     :raises EngineError: when a tool fails.
     """
-    timings: Counter[str] = Counter()
+    timings: dict[str, float] = defaultdict(float)
     chunk = parts[0]
     log = chunk.file(".log")
 
@@ -246,19 +248,20 @@ def annotate_chunk(parts: Sequence[Chunk], *, reference: Reference, haplotype_aw
             mode = ("-p", "a") if haplotype_aware else ("-l",)
             plain = ("-e", _OTHER_ALLELES) if any(part.odd for part in parts) else ()
             arguments = (*genome, *mode, *plain, "-Ou", "-o", str(found))
+            csq = partial(_csq, folder=chunk.file(".csq"), log=log, timings=timings)
             try:
                 try:
-                    step("consequences", "csq", *arguments, str(current))
+                    csq(*arguments, str(current))
                 except ToolFailed as error:
                     if "is not sorted" not in error.said:
                         raise
                     current = _arrange(chunk, current, reference=reference, log=log)
-                    step("consequences", "csq", *arguments, str(current))
+                    csq(*arguments, str(current))
                 current = _replace(current, found)
                 called = True
                 if haplotype_aware:
                     alone = chunk.file(".alone.bcf")
-                    step("consequences", "csq", *genome, "-l", "-i", _UNCARRIED, "-Ou", "-o", str(alone), str(current))
+                    csq(*genome, "-l", "-i", _UNCARRIED, "-Ou", "-o", str(alone), str(current))
                     current = _replace(current, alone)
             except ToolFailed as error:
                 if "No usable transcripts" not in error.said:
@@ -285,6 +288,15 @@ def annotate_chunk(parts: Sequence[Chunk], *, reference: Reference, haplotype_aw
     timings["table"] += time.perf_counter() - began
     current.unlink()
     return Annotated(header, vcf, table, timings)
+
+
+def _csq(*arguments: str, folder: Path, log: Path, timings: dict[str, float]) -> None:
+    """Run csq in a process of its own: after an error it remembers its last position, and would refuse sorted input."""
+    began = time.perf_counter()
+    child = Children(at_once=1, folder=folder)
+    child.start("calling consequences", partial(bcftools, "csq", "--no-version", *arguments, log=log), lambda _: None)
+    child.finish()
+    timings["consequences"] += time.perf_counter() - began
 
 
 def _arrange(chunk: Chunk, current: Path, *, reference: Reference, log: Path) -> Path:

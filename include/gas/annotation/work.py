@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from gas.annotation.children import Children
 from gas.annotation.chunks import Chunk, Chunks
 from gas.annotation.engine import Task
 from gas.annotation.header import Header, Opened, read_header
+from gas.annotation.notes import notes_of
 from gas.annotation.provenance import bcftools_version, engine_version, header_lines, options
 from gas.annotation.refusals import ReferenceMismatch, WrongBuild
 from gas.annotation.report import Run, merge, preload
@@ -56,7 +57,7 @@ class _State:
     chunks: list[Chunk] = field(default_factory=list)
     normalised: dict[int, Normalised] = field(default_factory=dict)
     annotated: dict[int, Annotated] = field(default_factory=dict)
-    timings: Counter[str] = field(default_factory=Counter)
+    timings: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 class Work:
@@ -85,6 +86,10 @@ class Work:
         self._progress(Progress(stage="write", done=check.records, total=check.records))
         return self._join(check, header, haplotype_aware=haplotype_aware)
 
+    def stop(self) -> None:
+        """End the children that are still at work."""
+        self._children.stop()
+
     def _annotate(self, check: Check, *, haplotype_aware: bool) -> None:
         task, state = self._task, self._state
         groups = self._groups()
@@ -94,7 +99,8 @@ class Work:
             def take(outcome: Annotated) -> None:
                 nonlocal done
                 state.annotated[number] = outcome
-                state.timings.update(outcome.timings)
+                for name, seconds in outcome.timings.items():
+                    state.timings[name] += seconds
                 done += sum(chunk.records for chunk in groups[number])
                 self._progress(Progress(stage="annotate", done=done, total=check.records))
 
@@ -129,7 +135,7 @@ class Work:
             return opened
         for _ in opened.rest:
             pass  # finds damage and bombs before bcftools reads the file
-        self._note(f"{', '.join(old)} of an earlier annotation was replaced.")
+        self._notes = [f"{', '.join(old)} of an earlier annotation was replaced."]
         cleaned = bcftools_output("annotate", "--no-version", "-x", ",".join(old), "-Ov", str(task.input))
         return read_header(_readable(read_pieces(cleaned)), limits=task.limits)
 
@@ -279,7 +285,8 @@ class Work:
         phase = "none" if not check.genotyped else "unknown" if check.phase_unknown else "known"
         mode = "haplotype-aware" if haplotype_aware else "local"
         chosen = options(mode=mode, phase=phase)
-        self._write_notes(check, phase=phase)
+        normalised = self._state.normalised.values()
+        notes = (*self._notes, *notes_of(check, declared=self._declared, phase=phase, normalised=normalised))
         stem = task.output
         vcf, index = stem.with_name(f"{stem.name}.vcf.gz"), stem.with_name(f"{stem.name}.vcf.gz.tbi")
         with self._timed("write"):
@@ -309,7 +316,7 @@ class Work:
                 samples=len(header.samples),
                 records=check.records,
                 skipped=dict(check.skipped),
-                notes=tuple(self._notes),
+                notes=notes,
                 timings=timings,
             ),
             table=table,
@@ -320,62 +327,8 @@ class Work:
         timings["report"] = round(time.perf_counter() - began, 4)
         return Outcome(
             vcf=vcf, index=index, log=log, summary=summary, table=table,
-            counts=said["counts"], notes=tuple(self._notes), timings=timings,
+            counts=said["counts"], notes=notes, timings=timings,
         )  # fmt: skip
-
-    def _note(self, sentence: str) -> None:
-        if sentence not in self._notes:
-            self._notes.append(sentence)
-
-    def _write_notes(self, check: Check, *, phase: str) -> None:
-        seen, note = check.seen, self._note
-        if not check.records:
-            note("The file has a header and no records.")
-        if phase == "unknown":
-            note(
-                "Phase unknown: a sample has an unphased heterozygous genotype, so each variant was annotated on its own."
-            )
-        if not check.sorted:
-            note(
-                "The records were not sorted; the result is. INFO/GAS_REC holds the number of each record in the input."
-            )
-        if seen["crlf"]:
-            note("Windows line ends (CRLF) were taken as line ends.")
-        if seen["no final newline"]:
-            note("The last line has no newline; it is whole.")
-        if seen["blank line"]:
-            note(f"{seen['blank line']:,} blank lines were left out.")
-        if seen["lower case"]:
-            note(f"{seen['lower case']:,} alleles in lower case were written in capitals.")
-        if seen["multi-allelic"]:
-            note(
-                f"{seen['multi-allelic']:,} records with several ALT alleles were split; INFO/GAS_OLD holds the original."
-            )
-        for reason, count in sorted(check.skipped.items()):
-            note(f"{count:,} x {reason}: kept, without a consequence.")
-        supplied: dict[str, set[str]] = {}
-        loosened: set[str] = set()
-        for outcome in self._state.normalised.values():
-            loosened.update(outcome.loosened[:1])
-            for kind, tags in outcome.undeclared.items():
-                supplied.setdefault(kind, set()).update(tags)
-        for kind, tags in sorted(supplied.items()):
-            note(f"The header does not declare {kind} {', '.join(sorted(tags))}; a declaration was supplied.")
-        for what in sorted(loosened):
-            note(f"{what} has another number of values than the header declares; it was kept as it is.")
-        spelled = [name for name in check.contigs.spelled.values() if name not in self._declared]
-        if spelled:
-            note(
-                f"The header declares no contig {', '.join(sorted(n.decode() for n in spelled)[:10])}; a declaration was supplied."
-            )
-        respelled = {
-            n.decode(): check.contigs.names[i]
-            for i, n in check.contigs.spelled.items()
-            if n.decode() != check.contigs.names[i]
-        }
-        if respelled:
-            pairs = ", ".join(f"{own} as {name}" for own, name in list(respelled.items())[:10])
-            note(f"Contigs go under other names in the reference ({pairs}); the result has the file's names.")
 
 
 class _Genome:
@@ -425,10 +378,13 @@ def serve(task: Task, channel: int) -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # this process forks, so it must have one thread
     send = Channel(channel).send
     try:
+        work = Work(task, progress=send)
         try:
-            outcome = Work(task, progress=send).run()
+            outcome = work.run()
         except LeftOfCut:
-            outcome = Work(task, progress=send, whole=True).run()
+            work.stop()
+            (task.folder / "whole").mkdir()
+            outcome = Work(replace(task, folder=task.folder / "whole"), progress=send, whole=True).run()
         send(outcome)
     except GasError as error:
         send(error)

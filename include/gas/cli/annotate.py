@@ -40,9 +40,9 @@ def annotate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the head of the summary as JSON.")] = False,
 ) -> None:
     """Annotate the variants of a file with their consequences and with what the reference's sources know."""
-    from gas import annotation  # noqa: PLC0415 - other commands shall not wait for it
-    from gas.references import ReferenceStore  # noqa: PLC0415
-    from gas.settings import Settings  # noqa: PLC0415
+    from gas import annotation
+    from gas.references import ReferenceStore
+    from gas.settings import Settings
 
     settings = Settings.from_environment()
     store = ReferenceStore(settings.references)
@@ -75,8 +75,8 @@ def _progress(*, shown: bool) -> Iterator[Callable[[Progress], None] | None]:
     if not shown:
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - 0.1 s, for a terminal alone
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
