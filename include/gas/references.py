@@ -354,10 +354,9 @@ class ReferenceStore:
 
 def install_sars_cov_2(store: ReferenceStore) -> Reference:
     """The SARS-CoV-2 reference that ships with GAS (NC_045512.2), installed in ``store`` if it is not there yet."""
-    try:
+    there = store.folder / SARS_COV_2
+    if there.is_dir():
         return store.get(SARS_COV_2)
-    except ReferenceProblem:
-        pass  # not there yet: what follows installs it
     with resources.as_file(resources.files("gas") / "data") as data:
         try:
             return store.add(
@@ -367,7 +366,9 @@ def install_sars_cov_2(store: ReferenceStore) -> Reference:
                 description="SARS-CoV-2, isolate Wuhan-Hu-1, complete genome (NC_045512.2)",
             )
         except ReferenceProblem:
-            return store.get(SARS_COV_2)  # another process was faster; or the first error again
+            if there.is_dir():  # another process was faster
+                return store.get(SARS_COV_2)
+            raise
 
 
 def demo_vcf() -> Path:

@@ -81,18 +81,18 @@ def test_each_consequence_is_a_row(tabulate: Tabulate) -> None:
     )
     assert list(rows[0]) == [
         "rec", "chrom", "pos", "id", "ref", "alt", "qual", "filter", "consequence", "impact", "gene", "transcript",
-        "biotype", "strand", "amino_acid_change", "dna_change", "after_stop", "most_severe", "carriers",
-        "C_SIG", "C_AF", "C_SEEN", "C_GONE",
+        "biotype", "strand", "protein_change", "amino_acid_change", "dna_change", "after_stop", "most_severe",
+        "carriers", "C_SIG", "C_AF", "C_SEEN", "C_GONE",
     ]  # fmt: skip
     head = (7, "chr1", 100, "rs1", "A", "T", 30.5, "PASS")
     tail = (None, "Benign,Likely", 0.25, True, None)
     assert [tuple(row.values()) for row in rows] == [
-        (*head, "intron_variant", "MODIFIER", "ABC", None, "protein_coding", None, None, None, False, False, *tail),
+        (*head, "intron_variant", "MODIFIER", "ABC", None, "protein_coding", *[None] * 4, False, False, *tail),
         (
-            *head, "missense_variant", "MODERATE", "ABC", "ENST1", "protein_coding", "+", "10N>10Y", "100A>T",
+            *head, "missense_variant", "MODERATE", "ABC", "ENST1", "protein_coding", "+", "N10Y", "10N>10Y", "100A>T",
             False, True, *tail,
         ),
-        (8, "chr1", 101, None, "AC", "A", None, None, *[None] * 9, True, *[None] * 5),
+        (8, "chr1", 101, None, "AC", "A", None, None, *[None] * 10, True, *[None] * 5),
     ]  # fmt: skip
 
 
@@ -120,6 +120,23 @@ def test_compounds_and_what_follows_a_stop(
     """Joined terms stay joined, the worst decides; the star becomes a column; a new word is kept as it is."""
     (row,) = tabulate.rows(f"chr1 100 . A T . . BCSQ={word}|G|T|x|+|1A>1C|100A>T")
     assert (row["consequence"], row["impact"], row["after_stop"]) == (consequence, impact, after_stop)
+
+
+@pytest.mark.parametrize(
+    ("change", "protein_change"),
+    [
+        ("501N>498Y", "N501Y"),
+        ("27Q>27*", "Q27*"),
+        ("7097*>7097Q", "*7097Q"),
+        ("924F", "F924="),
+        ("68IHV>68I", "68IHV>68I"),
+        ("12MAC..14*>12MAC..20*", "12MAC..14*>12MAC..20*"),
+    ],
+)
+def test_a_changed_residue_is_written_as_biologists_do(tabulate: Tabulate, change: str, protein_change: str) -> None:
+    """Numbered in the reference's protein, whatever was deleted before; what is more than a residue stays csq's."""
+    (row,) = tabulate.rows(f"chr1 100 . A T . . BCSQ=missense|G|T|x|+|{change}|100A>T")
+    assert (row["protein_change"], row["amino_acid_change"]) == (protein_change, change)
 
 
 def test_exactly_one_row_of_a_variant_is_its_most_severe(tabulate: Tabulate) -> None:

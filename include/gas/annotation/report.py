@@ -16,8 +16,10 @@ variant); a variant without any has one row too:
 ``gene``,               VARCHAR   ``transcript`` is null where csq names the gene alone (introns, non-coding genes)
 ``transcript``,
 ``biotype``, ``strand``
-``amino_acid_change``,  VARCHAR   as csq writes them: ``501N>501Y``, ``23063A>T``; changes that act together on one
-``dna_change``                    haplotype are joined by ``+``
+``protein_change``      VARCHAR   a changed residue as ``N501Y``, ``Q27*`` or ``F924=`` (unchanged), numbered as in the
+                                  reference's protein; other changes as in ``amino_acid_change``
+``amino_acid_change``,  VARCHAR   as csq writes them: ``501N>498Y`` (the second number counts in the haplotype's own
+``dna_change``                    protein), ``23063A>T``; changes that act together on one haplotype are joined by ``+``
 ``after_stop``          BOOLEAN   whether a stop earlier in the transcript makes the change moot
 ``most_severe``         BOOLEAN   true in exactly one row of each variant
 ``carriers``            INTEGER   samples that carry the allele; null without genotypes
@@ -225,6 +227,12 @@ _RANKS = _sql_map({word: SEVERITY[consequence.term] for word, consequence in CON
 _IMPACTS = [consequence.impact.value for consequence in CONSEQUENCES.values()] + [Impact.MODIFIER.value]
 
 
+_PROTEIN_CHANGE = r"""
+    regexp_replace(
+      regexp_replace(nullif(e[6], ''), '^(\d+)([A-Z*])>\d+([A-Z*])$', '\2\1\3'), '^(\d+)([A-Z*])$', '\2\1='
+    )"""
+
+
 # Everything happens within one row until the last step, so that nothing but the row at hand is held: BCSQ is split
 # into entries, each entry ranked, the first entry of the best rank marked, and one row made of each entry.
 def _table_query(relation: str, columns: Mapping[str, str]) -> str:
@@ -250,7 +258,7 @@ COPY (
     ) AS consequence,
     ({_IMPACTS})[rank + 1] AS impact,
     nullif(e[2], '') AS gene, nullif(e[3], '') AS transcript, nullif(e[4], '') AS biotype, nullif(e[5], '') AS strand,
-    nullif(e[6], '') AS amino_acid_change, nullif(e[7], '') AS dna_change,
+    {_PROTEIN_CHANGE} AS protein_change, nullif(e[6], '') AS amino_acid_change, nullif(e[7], '') AS dna_change,
     starts_with(e[1], '*') AS after_stop, most_severe, carriers{_source_list(columns)}
   FROM single
 ) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})
