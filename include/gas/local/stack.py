@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -217,6 +218,7 @@ class Stack:
         swept = self._sweep()
         self._supervisor.reap()
         forget(self.layout.state)
+        shutil.rmtree(self.layout.sockets)
         return ran or swept
 
     def _sweep(self) -> bool:
