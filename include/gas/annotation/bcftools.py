@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _PR_SET_PDEATHSIG = 1
+_NO_MEMORY = re.compile(r"alloc|out of memory", re.IGNORECASE)
 
 
 class ToolFailed(Exception):
@@ -46,6 +48,7 @@ def bcftools(command: str, *arguments: str, log: Path, stdin: int | None = None)
     :param log: a file for the messages of htslib, which go to descriptor 2 and not through pysam.
     :param stdin: an open descriptor, read from where it stands, for the argument ``-``.
     :raises ToolFailed: when it ends with an error.
+    :raises MemoryError: when that is for want of memory.
     """
     import pysam.bcftools
 
@@ -60,7 +63,10 @@ def bcftools(command: str, *arguments: str, log: Path, stdin: int | None = None)
         dispatcher(*arguments, catch_stdout=False)
         said = str(dispatcher.get_messages() or "")
     except pysam.utils.SamtoolsError as error:
-        raise ToolFailed(command, _whole(log, str(error.value).partition("stderr=")[2])) from error
+        said = _whole(log, str(error.value).partition("stderr=")[2])
+        if _NO_MEMORY.search(said):
+            raise MemoryError(said) from error
+        raise ToolFailed(command, said) from error
     finally:
         os.dup2(kept, 2)
         os.close(kept)
