@@ -58,7 +58,8 @@ def gas_error(error: errors.GasError) -> Response:
     if isinstance(error, errors.NotAllowed) and not current_user.is_authenticated:
         status = HTTPStatus.UNAUTHORIZED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
+        ours = status == HTTPStatus.INTERNAL_SERVER_ERROR  # somebody else's outage needs no traceback of ours
+        log.error("%s %s: %s", request.method, request.path, error, exc_info=error if ours else None)
     return answer(status, str(error), error.kind)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,15 @@ from gas.errors import Conflict, EngineError, GasError, Unavailable
 #: Most frequent first; what a chart leaves out is in the files.
 TOP_CONSEQUENCES = 12
 TOP_GENES = 10
+#: In the file's order; assemblies can have thousands.
+CONTIGS = 25
 IMPACTS = ("HIGH", "MODERATE", "LOW", "MODIFIER")
+
+#: How consequences were called, in a person's words.
+MODES = {
+    "haplotype-aware": "variants of one haplotype read together",
+    "local": "each variant read on its own",
+}
 
 #: A job's status in a person's words.
 STATUS_WORDS = {
@@ -40,12 +48,21 @@ NOT_THE_FILE = frozenset({EngineError.kind, Unavailable.kind, Conflict.kind, Gas
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """A stretch of a bar, in percent of the chart's width; ``impact`` gives its colour."""
+
+    start: float
+    width: float
+    impact: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One line of a chart: ``share`` is its length, in percent of the longest line."""
+    """One line of a chart."""
 
     label: str
     count: int
-    share: float
+    parts: list[Part]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +70,7 @@ class Summary:
     """What the page of a finished job shows of ``summary.json``."""
 
     headline: list[tuple[str, str]]
-    impacts: list[Bar]
-    consequences: list[Bar]
-    genes: list[Bar]
+    charts: list[tuple[str, list[Bar]]]
     skipped: list[tuple[str, int]]
     rows: list[dict[str, Any]]
     provenance: list[tuple[str, str]]
@@ -112,20 +127,36 @@ def summary_of(text: str) -> Summary:
 
 def _summary(read: Mapping[str, Any]) -> Summary:
     counts, provenance = read["counts"], read["provenance"]
-    headline = [("Variants", count(counts["variants"])), ("Annotated", count(counts["annotated"]))]
-    headline.append(("Not annotated", count(counts["unannotated"])))
-    if read.get("ts_tv"):
-        headline.append(("Ts/Tv", f"{read['ts_tv']:.2f}"))
-    impacts = read["by_impact"]
+    headline = [
+        (label, count(counts[key]))
+        for label, key in (
+            ("Variants", "variants"),
+            ("Annotated", "annotated"),
+            ("Not annotated", "unannotated"),
+            ("Genes", "genes"),
+        )
+    ]
+    ratio = read["ts_tv"]["ratio"]
+    if ratio is not None:
+        headline.append(("Transitions per transversion", f"{ratio:.2f}"))
+    charts = [
+        ("By impact", _bars((name, {name: read["by_impact"][name]}) for name in IMPACTS)),
+        ("By consequence", _bars((word, {"": n}) for word, n in _most(read["by_consequence"], TOP_CONSEQUENCES))),
+        (
+            "Most affected genes",
+            _bars((gene["gene"], {name: gene[name] for name in IMPACTS}) for gene in read["by_gene"][:TOP_GENES]),
+        ),
+        ("By kind", _bars((word, {"": n}) for word, n in _most(read["by_kind"], None))),
+    ]
+    if len(read["by_contig"]) > 1:
+        charts.append(("By contig", _bars((name, {"": n}) for name, n in _first(read["by_contig"], CONTIGS))))
     return Summary(
         headline=headline,
-        impacts=_bars([(name, impacts[name]) for name in IMPACTS if impacts.get(name)]),
-        consequences=_bars(_most(read["by_consequence"], TOP_CONSEQUENCES)),
-        genes=_bars(_most(read["by_gene"], TOP_GENES)),
-        skipped=_most(counts.get("skipped") or {}, None),
-        rows=list(read.get("first_rows") or []),
+        charts=[(title, bars) for title, bars in charts if bars],
+        skipped=_most(counts["skipped"], None),
+        rows=list(read["first_rows"]),
         provenance=_provenance(provenance),
-        phase_unknown=provenance.get("phase") == "unknown",
+        phase_unknown=provenance["phase"] == "unknown",
     )
 
 
@@ -133,16 +164,30 @@ def _most(counts: Mapping[str, int], limit: int | None) -> list[tuple[str, int]]
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit]
 
 
-def _bars(counts: list[tuple[str, int]]) -> list[Bar]:
-    longest = max((number for _, number in counts), default=0) or 1
-    return [Bar(label=label, count=number, share=round(100 * number / longest, 1)) for label, number in counts]
+def _first(counts: Mapping[str, int], limit: int) -> list[tuple[str, int]]:
+    return list(counts.items())[:limit]
+
+
+def _bars(lines: Iterable[tuple[str, Mapping[str, int]]]) -> list[Bar]:
+    """Bars from label and counts by impact (``""`` for none in particular); lines without any count are left out."""
+    kept = [(label, counts) for label, counts in lines if sum(counts.values())]
+    longest = max((sum(counts.values()) for _, counts in kept), default=1)
+    bars = []
+    for label, counts in kept:
+        parts, start = [], 0.0
+        for impact, number in counts.items():
+            width = 100 * number / longest
+            parts.append(Part(start=round(start, 2), width=round(width, 2), impact=impact))
+            start += width
+        bars.append(Bar(label=label, count=sum(counts.values()), parts=parts))
+    return bars
 
 
 def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     reference = provenance["reference"]
     lines = [
         ("Engine", f"{provenance['engine']} {provenance['engine_version']}, bcftools {provenance['bcftools_version']}"),
-        ("Calling", f"{provenance['mode']}, phase {provenance['phase']}"),
+        ("Consequences", MODES.get(provenance["mode"], provenance["mode"])),
         ("Reference", reference["name"]),
         ("Genome SHA-256", reference["fasta_sha256"]),
         ("Genes SHA-256", reference["gff_sha256"]),

@@ -290,11 +290,20 @@ class Jobs:
             "mode": "local",
             "phase": "unknown",
         },
-        "counts": {"records": 3, "variants": 3, "annotated": 2, "unannotated": 1, "skipped": {"breakend": 1}},
+        "counts": {
+            "records": 3,
+            "variants": 3,
+            "annotated": 2,
+            "unannotated": 1,
+            "genes": 1,
+            "skipped": {"breakend": 1},
+        },
         "by_consequence": {"missense": 2},
-        "by_impact": {"MODERATE": 2},
-        "by_gene": {"S": 2},
-        "ts_tv": 2.0,
+        "by_impact": {"HIGH": 0, "MODERATE": 2, "LOW": 0, "MODIFIER": 0},
+        "by_gene": [{"gene": "S", "variants": 2, "HIGH": 0, "MODERATE": 2, "LOW": 0, "MODIFIER": 0}],
+        "by_contig": {"NC_045512.2": 3},
+        "by_kind": {"SNV": 2, "deletion": 1},
+        "ts_tv": {"transitions": 2, "transversions": 1, "ratio": 2.0},
         "first_rows": [
             {"chrom": "NC_045512.2", "pos": 23403, "ref": "A", "alt": "G", "gene": "S", "consequence": "missense"}
             | {"impact": "MODERATE", "amino_acid_change": "614D>614G", "dna_change": "23403A>G", "id": None}

@@ -119,7 +119,7 @@ def test_hostile_names_stay_text(alice: Browser, jobs: Jobs) -> None:
     """A file name made of markup is shown as it is, on every page that shows it."""
     summary = {
         **Jobs.SUMMARY,
-        "by_gene": {HOSTILE: 2},
+        "by_gene": [{**Jobs.SUMMARY["by_gene"][0], "gene": HOSTILE}],
         "by_consequence": {HOSTILE: 1},
         "first_rows": [{**Jobs.SUMMARY["first_rows"][0], "gene": HOSTILE, "alt": HOSTILE, "id": HOSTILE}],
     }
