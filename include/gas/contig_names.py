@@ -31,7 +31,12 @@ _HUMAN_MITOCHONDRION = (
     16569,
     "NC_012920.1",
 )  # the revised Cambridge sequence; UCSC's hg19 chrM is another, 16,571 long
-_SARS_COV_2 = (29903, ("NC_045512.2", "MN908947.3", "NC_045512v2", "NC_045512", "MN908947", "SARS-CoV-2"))
+#: Sequences that go under several names, by their length in bases: RefSeq's, GenBank's, UCSC's and Ensembl's.
+_SAME = {
+    29903: ("NC_045512.2", "MN908947.3", "NC_045512v2", "NC_045512", "MN908947", "SARS-CoV-2"),
+    4641652: ("NC_000913.3", "U00096.3", "NC_000913", "U00096", "Chromosome"),  # Escherichia coli K-12 MG1655
+    4411532: ("NC_000962.3", "AL123456.3", "NC_000962", "AL123456", "Chromosome"),  # Mycobacterium tuberculosis H37Rv
+}
 _CHROMOSOME = re.compile(r"^(chr)?(\d{1,3}|[XYZWUIV]{1,5}|[23][LR])$", re.IGNORECASE)
 
 
@@ -70,13 +75,13 @@ def _spellings(name: str, length: int) -> Iterable[str]:
         if length == _HUMAN_MITOCHONDRION[0]:
             yield _HUMAN_MITOCHONDRION[1]
         return
-    if length == _SARS_COV_2[0] and name in _SARS_COV_2[1]:
-        yield from _SARS_COV_2[1]
+    if name in _SAME.get(length, ()):
+        yield from _SAME[length]
         return
     plain = _plain_name(name, length)
     if plain is None:
         return
-    yield from (plain, f"chr{plain}")
+    yield from (plain, f"chr{plain}", f"Chr{plain}")
     if plain in _HUMAN_NAMES:
         number = _HUMAN_NAMES.index(plain) + 1
         for chromosomes in _HUMAN.values():

@@ -30,7 +30,7 @@ GENE = "ATG" + "GCT" * 98 + "TAA"  # 300 bases, no stop but the last
 
 def make_sequence() -> str:
     """A contig with one gene at 1001-1300."""
-    noise = "".join(random.Random(7).choices("ACGT", k=LENGTH))  # noqa: S311 - made-up bases, always the same
+    noise = "".join(random.Random(7).choices("ACGT", k=LENGTH))
     return noise[:1000] + GENE + noise[1300:]
 
 
@@ -593,6 +593,8 @@ def test_other_spellings_are_known_where_they_are_certain() -> None:
     assert contig_names.aliases({"NC_000021.9": 46709983})["chr21"] == "NC_000021.9"
     assert contig_names.aliases({"1": 500, "chr1": 600}) == {}
     assert contig_names.aliases({"NC_045512.2": 29903})["MN908947.3"] == "NC_045512.2"
+    assert contig_names.aliases({"Chromosome": 4411532})["NC_000962.3"] == "Chromosome"
+    assert contig_names.aliases({"Chromosome": 1000}) == {}
     assert contig_names.aliases({"scaffold_1": 10}) == {}
 
 
@@ -628,7 +630,7 @@ def test_the_command_adds_lists_shows_and_removes(
     assert "small  1 coding transcripts, sources: clinvar" in run("list")
     assert json.loads(run("list", "--json"))["references"][0]["contigs"] == 1
     shown = run("show", "small")
-    assert "chr7  3,000 bases  (also 7)" in shown
+    assert "chr7  3,000 bases  (also 7, Chr7)" in shown
     assert "CLINVAR_AF" in shown
     assert json.loads(run("show", "small", "--json")) == manifest
     assert run("remove", "small") == "Removed small.\n"

@@ -44,9 +44,8 @@ def _lines(summary: Mapping[str, Any]) -> Iterator[str]:
     yield _count("Samples", counts["samples"])
     for kind, variants in summary["by_kind"].items():
         yield _count(f"{kind[0].upper()}{kind[1:]}", variants)
-    ts_tv = summary["ts_tv"]
-    if ts_tv["ratio"] is not None:
-        yield f"{'Transitions / transversions':<{_WIDTH}}{ts_tv['ratio']:>12.3f}"
+    if summary["ts_tv"] is not None:
+        yield f"{'Transitions / transversions':<{_WIDTH}}{summary['ts_tv']:>12.3f}"
 
     yield from _section("Variants by their most severe consequence")
     for term, variants in summary["by_consequence"].items():
@@ -60,12 +59,12 @@ def _lines(summary: Mapping[str, Any]) -> Iterator[str]:
 
     genes = summary["by_gene"]
     more = counts["genes"] - len(genes)
-    yield from _section(
-        "Variants by gene" + (f" (the {len(genes)} most affected of {counts['genes']:,})" if more else "")
-    )
-    for gene in genes:
-        impacts = ", ".join(f"{gene[impact]:,} {impact}" for impact in summary["by_impact"] if gene[impact])
-        yield f"{_count(gene['gene'], gene['variants'])}   {impacts}"
+    yield from _section("Variants by gene" + (f" (the {len(genes)} most affected, {more:,} more)" if more else ""))
+    for gene, variants in genes.items():
+        impacts = ", ".join(
+            f"{number:,} {impact}" for impact, number in summary["gene_impacts"][gene].items() if number
+        )
+        yield f"{_count(gene, variants)}   {impacts}"
     yield from _section("Variants by contig")
     for contig, variants in summary["by_contig"].items():
         yield _count(contig, variants)

@@ -16,8 +16,9 @@ variant); a variant without any has one row too:
 ``gene``,               VARCHAR   ``transcript`` is null where csq names the gene alone (introns, non-coding genes)
 ``transcript``,
 ``biotype``, ``strand``
-``protein_change``      VARCHAR   a changed residue as ``N501Y``, ``Q27*`` or ``F924=`` (unchanged), numbered as in the
-                                  reference's protein; other changes as in ``amino_acid_change``
+``protein_change``      VARCHAR   a changed residue as ``N501Y``, ``Q27*``, ``F924=`` (unchanged) or ``Y345fs`` (the
+                                  frame is lost there), numbered as in the reference's protein; other changes as
+                                  in ``amino_acid_change``
 ``amino_acid_change``,  VARCHAR   as csq writes them: ``501N>498Y`` (the second number counts in the haplotype's own
 ``dna_change``                    protein), ``23063A>T``; changes that act together on one haplotype are joined by ``+``
 ``after_stop``          BOOLEAN   whether a stop earlier in the transcript makes the change moot
@@ -228,9 +229,12 @@ _IMPACTS = [consequence.impact.value for consequence in CONSEQUENCES.values()] +
 
 
 _PROTEIN_CHANGE = r"""
+    CASE WHEN contains(e[1], 'frameshift')
+          AND regexp_extract(e[6], '^\d+([A-Z*])', 1) <> regexp_extract(e[6], '>\d+([A-Z*])', 1)
+         THEN regexp_replace(e[6], '^(\d+)([A-Z*]).*$', '\2\1fs') ELSE
     regexp_replace(
       regexp_replace(nullif(e[6], ''), '^(\d+)([A-Z*])>\d+([A-Z*])$', '\2\1\3'), '^(\d+)([A-Z*])$', '\2\1='
-    )"""
+    ) END"""
 
 
 # Everything happens within one row until the last step, so that nothing but the row at hand is held: BCSQ is split
@@ -523,10 +527,11 @@ def _summary(run: Run, counts: Counts) -> dict[str, Any]:
         "by_consequence": _by_severity(counts.most_severe),
         "by_consequence_all": _by_severity(counts.consequences),
         "by_impact": {impact.value: counts.impacts[impact] for impact in Impact},
-        "by_gene": [
-            {"gene": gene, "variants": n, **{impact.value: counts.genes_by_impact[gene][impact] for impact in Impact}}
-            for gene, n in genes[:_TOP_GENES]
-        ],
+        "by_gene": dict(genes[:_TOP_GENES]),
+        "gene_impacts": {
+            gene: {impact.value: counts.genes_by_impact[gene][impact] for impact in Impact}
+            for gene, _ in genes[:_TOP_GENES]
+        },
         "by_contig": dict(counts.contigs),
         "by_source": {
             source.name: {column: counts.sources[column] for column in source.columns.values()}
@@ -534,11 +539,9 @@ def _summary(run: Run, counts: Counts) -> dict[str, Any]:
         },
         "by_kind": dict(counts.kinds.most_common()),
         "indel_sizes": {str(size): counts.indel_sizes[size] for size in sorted(counts.indel_sizes)},
-        "ts_tv": {
-            "transitions": counts.transitions,
-            "transversions": counts.transversions,
-            "ratio": round(counts.transitions / counts.transversions, 3) if counts.transversions else None,
-        },
+        "transitions": counts.transitions,
+        "transversions": counts.transversions,
+        "ts_tv": round(counts.transitions / counts.transversions, 3) if counts.transversions else None,
         "notes": notes,
         "timings_s": {step: round(seconds, 3) for step, seconds in run.timings.items()},
         "first_rows": counts.first_rows,
