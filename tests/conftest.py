@@ -51,6 +51,8 @@ def _no_foreign_settings() -> Iterator[None]:
     """No test reads the settings, credentials or proxies of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
+            if name == "GAS_CHROMIUM":
+                continue  # which browser to drive, not a setting of GAS
             if name.startswith(("GAS_", "AWS_", "AIRFLOW", "GLOBUS_SDK_")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
         patch.setenv("AWS_CONFIG_FILE", os.devnull)

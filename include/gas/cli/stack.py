@@ -27,10 +27,11 @@ def register(app: typer.Typer) -> None:
 def up() -> None:
     """Start the local stack and leave it running."""
     from gas.local.console import Narrator
+    from gas.local.signals import interruptible
 
     stack = _stack()
     narrator = Narrator()
-    with narrator:
+    with interruptible(), narrator:
         started = stack.up(told=narrator.told, waiting=narrator.waiting)
     if not started:
         narrator.say("The stack is up already.")

@@ -32,9 +32,10 @@ def prepare(layout: Layout, environment: Mapping[str, str]) -> None:
     :raises StackError: with the end of what Airflow said.
     """
     _run(environment, "db", "migrate")
-    password = layout.secrets.airflow_admin_password
+    password = f"{layout.secrets.airflow_admin_password}\n"
     person = ("--firstname", "Airflow", "--lastname", "Administrator", "--email", "admin@gas.invalid")
-    _run(environment, "users", "create", "--username", "admin", "--password", password, "--role", "Admin", *person)
+    admin = ("--username", "admin", "--role", "Admin", *person)
+    _run(environment, "users", "create", *admin, typed=password * 2)  # an argument would show in the list of processes
     write_private(_done(layout), version("apache-airflow"))
 
 
@@ -74,8 +75,16 @@ def _done(layout: Layout) -> Path:
     return layout.airflow_home / "prepared"
 
 
-def _run(environment: Mapping[str, str], *arguments: str) -> None:
-    done = subprocess.run([COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False)
+def _run(environment: Mapping[str, str], *arguments: str, typed: str = "") -> None:
+    done = subprocess.run(
+        [COMMAND, *arguments],
+        input=typed,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # without a terminal a password is read from what is typed here
+    )
     if done.returncode:
         said = "\n".join((done.stdout + done.stderr).splitlines()[-_SAID_LINES:])
         raise StackError(f"airflow {' '.join(arguments[:2])} failed:\n{said}")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from gas.local import contents
 from gas.local.console import Narrator
 from gas.local.globus_standin import ALICE
 from gas.local.layout import StackError
+from gas.local.signals import interruptible
 from gas.local.stack import Stack
 from gas.profiles_table import Profile
 from gas.references import SARS_COV_2, demo_vcf
@@ -42,7 +41,7 @@ def demonstrate(stack: Stack, *, once: bool) -> bool:
     :param once: stop after the job instead of staying until Ctrl-C or SIGTERM.
     """
     narrator = Narrator()
-    with _interruptible():
+    with interruptible():
         began = time.monotonic()
         with narrator:
             started = stack.up(told=narrator.told, waiting=narrator.waiting)
@@ -63,20 +62,6 @@ def demonstrate(stack: Stack, *, once: bool) -> bool:
                 narrator.say("Stopping the stack; its jobs are kept.")
                 stack.down()
     return completed
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the demonstration as Ctrl-C does, with everything stopped."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _annotate(services: Services, narrator: Narrator, before: Mapping[str, float]) -> bool:
