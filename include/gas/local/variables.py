@@ -12,7 +12,6 @@ from gas.local.layout import Layout
 from gas.settings import Settings
 
 REGION = "us-east-1"
-_ACCOUNT = "123456789012"  # moto's
 ACCOUNT = "123456789012"
 """The account that moto plays; asking it would cost each worker a call."""
 
@@ -68,7 +67,6 @@ def _gas(layout: Layout) -> dict[str, str]:
         "GAS_STATE": str(layout.state),
         "GAS_PORT": str(layout.base_port),
         "GAS_REGION": REGION,
-        "GAS_AWS_ACCOUNT": _ACCOUNT,
         "GAS_AWS_ACCOUNT": ACCOUNT,
         "GAS_AIRFLOW_URL": layout.airflow_url,
         "GAS_AIRFLOW_PASSWORD": secrets.airflow_service_password,
