@@ -43,7 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gas.annotation import count_log
+from gas.annotation import count_log, haplotypes
 from gas.annotation.consequences import CONSEQUENCES, SEVERITY, Impact, most_severe
 from gas.references import Reference
 
@@ -153,13 +153,9 @@ def chunk_table(chunk: Path, table: Path, *, source_columns: Sequence[str], work
     text = work_dir / f"{table.name}.tsv"
     try:
         columns = _query(chunk, text, source_columns=source_columns)
+        unresolved = haplotypes.resolve(text, columns=list(columns)) if _make_utf8(text) else 0
         with _database(work_dir) as database:
-            relation = _read_text(text, columns)
-            if _make_utf8(text):
-                relation, unresolved = _resolve(database, relation)
-            else:
-                unresolved = 0
-            database.execute(_table_query(relation, columns), [str(table)])
+            database.execute(_table_query(text, columns), [str(table)])
             counts = _count(database, table, source_columns=source_columns)
             counts.unresolved = unresolved
     finally:
@@ -196,7 +192,7 @@ def _empty_table(table: Path, reference: Reference, *, work_dir: Path) -> None:
     text.touch()
     columns = _columns(dict.fromkeys(reference.source_columns, "VARCHAR"), samples=False)
     with _database(work_dir) as database:
-        database.execute(_table_query(_read_text(text, columns), columns), [str(table)])
+        database.execute(_table_query(text, columns), [str(table)])
     text.unlink()
 
 
@@ -239,12 +235,12 @@ _PROTEIN_CHANGE = r"""
 
 # Everything happens within one row until the last step, so that nothing but the row at hand is held: BCSQ is split
 # into entries, each entry ranked, the first entry of the best rank marked, and one row made of each entry.
-def _table_query(relation: str, columns: Mapping[str, str]) -> str:
+def _table_query(text: Path, columns: Mapping[str, str]) -> str:
     # S608: the names of columns are checked by _query, everything else is written here.
     return f"""
 COPY (
   WITH entries AS (
-    SELECT *, coalesce(string_split(bcsq, ','), [NULL]) AS entry FROM {relation}
+    SELECT *, coalesce(string_split(bcsq, ','), [NULL]) AS entry FROM {_read_text(text, columns)}
   ), ranked AS (
     SELECT *, list_transform(entry, lambda e: list_min(list_transform(
       string_split(ltrim(split_part(e, '|', 1), '*'), '&'),
@@ -354,46 +350,6 @@ def _source_list(columns: Mapping[str, str]) -> str:
     """The SQL that gives the sources' columns their types; a value that does not fit its type becomes null."""
     chosen = [f'TRY_CAST("{name}" AS {kind}) AS "{name}"' for name, kind in columns.items() if name not in _FIXED]
     return "".join(f", {column}" for column in chosen)
-
-
-def _resolve(database: duckdb.DuckDBPyConnection, relation: str) -> tuple[str, int]:
-    """Put the consequence itself where ``@POS`` refers to it; the SQL of the resolved table, and how many led nowhere.
-
-    csq writes a haplotype's consequence once, at one of its records, with all its changes (``100A>T+105G>C``); the
-    other records hold ``@`` and that record's position, whatever the transcript. So what a record means are those
-    entries at that position that name its own change.
-    """
-    numbered = f"SELECT row_number() OVER () AS n, * FROM {relation}"  # noqa: S608 - from _read_text
-    database.execute(f"CREATE TEMP TABLE variant AS {numbered}")
-    database.execute("""
-        CREATE TEMP TABLE entry AS
-        SELECT n, chrom, pos, pos || ref || '>' || alt AS change, unnest(string_split(bcsq, ',')) AS text,
-          generate_subscripts(string_split(bcsq, ','), 1) AS i
-        FROM variant WHERE bcsq IS NOT NULL
-    """)
-    database.execute("""
-        CREATE TEMP TABLE resolved AS
-        WITH asked AS (
-          SELECT n, i, chrom, change, TRY_CAST(substr(text, 2) AS INTEGER) AS target FROM entry WHERE text LIKE '@%'
-        ), found AS (
-          SELECT a.n, a.i, e.n AS en, e.i AS ei, e.text
-          FROM asked a LEFT JOIN entry e ON e.chrom = a.chrom AND e.pos = a.target AND e.text NOT LIKE '@%'
-            AND list_contains(string_split(split_part(e.text, '|', 7), '+'), a.change)
-        ), every AS (
-          SELECT * FROM found UNION ALL
-          SELECT n, i, n, i, text FROM entry WHERE text NOT LIKE '@%' AND n IN (SELECT n FROM asked)
-        ), once AS (
-          SELECT n, text, min(i) AS i, min(en) AS en, min(ei) AS ei FROM every GROUP BY n, text
-        )
-        SELECT n, string_agg(text, ',' ORDER BY i, en, ei, text) AS bcsq, count(*) FILTER (text IS NULL) AS lost
-        FROM once GROUP BY n
-    """)
-    (lost,) = database.execute("SELECT coalesce(sum(lost), 0) FROM resolved").fetchall()[0]
-    joined = (
-        "(SELECT variant.* EXCLUDE (n) REPLACE (CASE WHEN resolved.n IS NULL THEN variant.bcsq ELSE resolved.bcsq END"
-        " AS bcsq) FROM variant LEFT JOIN resolved USING (n) ORDER BY variant.n)"
-    )
-    return joined, int(lost)
 
 
 # --- counting ---------------------------------------------------------------------------------------------------------
