@@ -241,7 +241,7 @@ def test_no_final_newline(tmp_path: Path, sars_cov_2: Reference) -> None:
 
 @pytest.mark.parametrize("name", ["MN908947.3", "NC_045512"])
 def test_contigs_keep_the_names_of_the_input(name: str, tmp_path: Path, sars_cov_2: Reference) -> None:
-    """Where the reference calls a contig otherwise, it is annotated all the same, and the result has the file's name."""
+    """A contig that the reference calls otherwise is annotated, and has the file's name in the result."""
     data = (
         vcf(N501Y, D614G)
         .replace(CONTIG.encode() + b"\t", name.encode() + b"\t")
