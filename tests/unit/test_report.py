@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -400,3 +402,35 @@ def test_a_file_without_records_gets_an_empty_table(merge: Merge, tmp_path: Path
     assert said["ts_tv"] is None
     with duckdb.connect() as database:
         assert "most_severe" in database.read_parquet(str(tmp_path / "out.parquet")).columns
+
+
+_FORKS = """
+import os, sys
+from pathlib import Path
+from gas.annotation import report
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+bcf, folder = Path(sys.argv[1]), Path(sys.argv[2])
+before = threads()
+report.preload()
+assert threads() == before, "a thread would not survive the fork"
+children = []
+for name in "ab":
+    work = folder / name
+    work.mkdir()
+    if (child := os.fork()) == 0:
+        report.chunk_table(bcf, work / "part.parquet", source_columns=(), work_dir=work)
+        os._exit(0)
+    children.append(child)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux shows them")
+def test_forked_children_go_on_with_the_prepared_database(called: Path, tmp_path: Path) -> None:
+    """Preloading starts no thread, and children forked afterwards make the very table that is made without it."""
+    subprocess.run([sys.executable, "-c", _FORKS, str(called), str(tmp_path)], check=True, timeout=60)
+    alone = chunk(called, tmp_path, "alone.parquet").path.read_bytes()
+    assert [(tmp_path / name / "part.parquet").read_bytes() == alone for name in "ab"] == [True, True]
