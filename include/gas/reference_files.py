@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,8 +36,11 @@ CUT_MARGIN = 20
 CUT_SPACING = 100_000
 
 _BLOCK = 1 << 22
-_BGZF_MAGIC = b"\x1f\x8b\x08\x04"
 _GZIP_MAGIC = b"\x1f\x8b"
+#: How each bgzip block begins (gzip with an extra field), the name of that field at byte 12, and the block that ends
+#: every whole file (SAM specification, 4.1).
+_BGZF_MAGIC, _BGZF_FIELD = b"\x1f\x8b\x08\x04", b"BC"
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _LONGEST_TBI = 1 << 29  # positions beyond this need a CSI index
 _HEADER_LINE = re.compile(rb"^>[^\n]*\n?", re.MULTILINE)
 #: IUPAC nucleotide codes, gaps, and line ends.
@@ -87,12 +92,9 @@ def install_genome(fasta: Path, folder: Path) -> Genome:
     """
     target = folder / "genome.fa.gz"
     digest = hashlib.sha256()
+    bgzip, packed = _packing(fasta)
     with _opened(fasta) as raw:
-        magic = raw.read(4)
-        raw.seek(0)
-        if not magic:
-            raise ReferenceProblem(f"{fasta.name} is empty.")
-        if magic == _BGZF_MAGIC:
+        if bgzip:
             with target.open("wb") as copy:
                 for block in _blocks(raw, digest):
                     copy.write(block)
@@ -100,7 +102,7 @@ def install_genome(fasta: Path, folder: Path) -> Genome:
                 names = _check_sequence(fasta.name, iter(lambda: text.read(_BLOCK), b""))
         else:
             blocks = _blocks(raw, digest)
-            if magic.startswith(_GZIP_MAGIC):
+            if packed:
                 blocks = _inflated(blocks, name=fasta.name)
             with pysam.BGZFile(str(target), "wb", None) as out:
                 names = _check_sequence(fasta.name, _copied(blocks, out))
@@ -122,6 +124,7 @@ def install_genes(path: Path, folder: Path, *, genome: Genome) -> Genes:
 
     :raises ReferenceProblem: when the file is no GFF3, has no coding transcript, or belongs to another genome.
     """
+    _packing(path)
     sha256 = _sha256(path)
     models = gff.read(path, contigs=genome.contigs, aliases=genome.aliases)
     known = {c for c in models.contigs if genome.aliases.get(c, c) in genome.contigs}
@@ -321,14 +324,13 @@ def _check_with_csq(genes: Path, folder: Path, *, genome: Genome) -> None:
 
 def _packed(path: Path, scratch: Path) -> Path:
     """The file itself where it is bgzip (as BCF is), else a bgzip copy: nothing else can be indexed."""
-    with _opened(path) as raw:
-        magic = raw.read(4)
-    if magic == _BGZF_MAGIC:
+    bgzip, packed = _packing(path)
+    if bgzip:
         return path
     target = scratch / "input.vcf.gz"
     try:
         with (
-            gzip.open(path) if magic.startswith(_GZIP_MAGIC) else path.open("rb") as text,
+            gzip.open(path) if packed else path.open("rb") as text,
             pysam.BGZFile(str(target), "wb", None) as out,
         ):
             while block := text.read(_BLOCK):
@@ -344,7 +346,7 @@ def _header(path: Path, *, name: str) -> Any:
     :raises ReferenceProblem: when it is neither.
     """
     try:
-        with pysam.VariantFile(str(path)) as vcf:
+        with _quiet(), pysam.VariantFile(str(path)) as vcf:
             return vcf.header.copy()
     except (OSError, ValueError) as error:
         raise ReferenceProblem(f"{name} cannot be read as VCF: {error}.") from error
@@ -385,7 +387,7 @@ def _streamable(path: Path, header: Any, scratch: Path, *, given: Path) -> tuple
 
     The person's own folder is only read: an index or a header that is missing is made in ``scratch``.
     """
-    with pysam.VariantFile(str(path)) as vcf:
+    with _quiet(), pysam.VariantFile(str(path)) as vcf:
         if vcf.format == "BCF":
             return path, set(header.contigs)
     try:
@@ -505,6 +507,16 @@ def _mismatches(said: str) -> int:
 # --- small things -----------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep htslib from writing to standard error, for instance that a file has no index: it needs none here."""
+    verbosity = pysam.set_verbosity(0)
+    try:
+        yield
+    finally:
+        pysam.set_verbosity(verbosity)
+
+
 def _bcftools(*arguments: str) -> list[str]:
     """The command line of a bcftools command in a process of its own, where a crash harms nobody."""
     return [sys.executable, "-c", _BCFTOOLS, *arguments]
@@ -515,6 +527,23 @@ def _opened(path: Path) -> IO[bytes]:
         return path.open("rb")
     except OSError as error:
         raise ReferenceProblem(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _packing(path: Path) -> tuple[bool, bool]:
+    """Whether a file is bgzip, and whether it is packed at all.
+
+    :raises ReferenceProblem: when it is empty, or is bgzip and was cut off between two blocks, which nobody else sees.
+    """
+    with _opened(path) as raw:
+        head = raw.read(len(_BGZF_END))
+        if not head:
+            raise ReferenceProblem(f"{path.name} is empty.")
+        bgzip = head.startswith(_BGZF_MAGIC) and head[12:14] == _BGZF_FIELD
+        if bgzip:
+            raw.seek(-min(len(_BGZF_END), len(head)), os.SEEK_END)
+            if raw.read() != _BGZF_END:
+                raise ReferenceProblem(f"{path.name} is cut off: the block that ends a bgzip file is missing.")
+    return bgzip, head.startswith(_GZIP_MAGIC)
 
 
 def _blocks(raw: IO[bytes], digest: Any) -> Iterator[bytes]:

@@ -273,6 +273,22 @@ def test_what_is_no_genome_is_refused(
     assert list(store.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("which", ["fasta", "gff", "source"])
+def test_a_bgzip_file_that_was_cut_off_is_refused(
+    store: ReferenceStore, fasta: Path, gff: Path, tmp_path: Path, which: str
+) -> None:
+    """Cut between two blocks it is still valid gzip, and would be taken for a smaller file."""
+    vcf = write_vcf(tmp_path / "c.vcf", record(50, other(50), "AF=0.25"))
+    files = {"fasta": fasta, "gff": gff, "source": vcf}
+    cut = tmp_path / "cut.gz"
+    pysam.tabix_compress(str(files[which]), str(cut))
+    cut.write_bytes(cut.read_bytes()[:-28])
+    files[which] = cut
+    with pytest.raises(ReferenceProblem, match=r"cut\.gz is cut off"):
+        store.add("small", fasta=files["fasta"], gff=files["gff"], sources=[NewSource("c", files["source"])])
+    assert list(store.folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", "a b", "x" * 65, "é"])
 def test_a_bad_name_is_refused(store: ReferenceStore, fasta: Path, gff: Path, name: str) -> None:
     """A name is a folder's name and a word on the command line."""
