@@ -15,6 +15,7 @@ from gas.errors import Conflict, EngineError, GasError, Unavailable
 
 #: Most frequent first; what a chart leaves out is in the files.
 TOP_CONSEQUENCES = 12
+#: Worst impact first, as the engine orders them.
 TOP_GENES = 10
 #: In the file's order; assemblies can have thousands.
 CONTIGS = 25
@@ -136,15 +137,14 @@ def _summary(read: Mapping[str, Any]) -> Summary:
             ("Genes", "genes"),
         )
     ]
-    ratio = read["ts_tv"]["ratio"]
-    if ratio is not None:
-        headline.append(("Transitions per transversion", f"{ratio:.2f}"))
+    if read["ts_tv"] is not None:
+        headline.append(("Transitions per transversion", f"{read['ts_tv']:.2f}"))
     charts = [
         ("By impact", _bars((name, {name: read["by_impact"][name]}) for name in IMPACTS)),
         ("By consequence", _bars((word, {"": n}) for word, n in _most(read["by_consequence"], TOP_CONSEQUENCES))),
         (
             "Most affected genes",
-            _bars((gene["gene"], {name: gene[name] for name in IMPACTS}) for gene in read["by_gene"][:TOP_GENES]),
+            _bars((gene, read["gene_impacts"][gene]) for gene, _ in _first(read["by_gene"], TOP_GENES)),
         ),
         ("By kind", _bars((word, {"": n}) for word, n in _most(read["by_kind"], None))),
     ]

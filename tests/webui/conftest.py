@@ -300,13 +300,20 @@ class Jobs:
         },
         "by_consequence": {"missense": 2},
         "by_impact": {"HIGH": 0, "MODERATE": 2, "LOW": 0, "MODIFIER": 0},
-        "by_gene": [{"gene": "S", "variants": 2, "HIGH": 0, "MODERATE": 2, "LOW": 0, "MODIFIER": 0}],
+        "by_gene": {"S": 2},
+        "gene_impacts": {"S": {"HIGH": 0, "MODERATE": 2, "LOW": 0, "MODIFIER": 0}},
         "by_contig": {"NC_045512.2": 3},
         "by_kind": {"SNV": 2, "deletion": 1},
-        "ts_tv": {"transitions": 2, "transversions": 1, "ratio": 2.0},
+        "ts_tv": 2.0,
         "first_rows": [
             {"chrom": "NC_045512.2", "pos": 23403, "ref": "A", "alt": "G", "gene": "S", "consequence": "missense"}
-            | {"impact": "MODERATE", "amino_acid_change": "614D>614G", "dna_change": "23403A>G", "id": None}
+            | {
+                "impact": "MODERATE",
+                "protein_change": "D614G",
+                "dna_change": "23403A>G",
+                "id": None,
+                "transcript": "T1",
+            }
         ],
     }
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import uuid
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
 
+from gas.annotation import annotate
 from gas.errors import SettingsError
 from gas.local.layout import Layout
 from gas.profiles_table import Tier
+from gas.references import Reference, demo_vcf
 from gas.services import Services
 from gas.settings import Settings
 from tests.webui.conftest import ALICE, Browser, Jobs
@@ -119,7 +123,8 @@ def test_hostile_names_stay_text(alice: Browser, jobs: Jobs) -> None:
     """A file name made of markup is shown as it is, on every page that shows it."""
     summary = {
         **Jobs.SUMMARY,
-        "by_gene": [{**Jobs.SUMMARY["by_gene"][0], "gene": HOSTILE}],
+        "by_gene": {HOSTILE: 2},
+        "gene_impacts": {HOSTILE: {"HIGH": 2}},
         "by_consequence": {HOSTILE: 1},
         "first_rows": [{**Jobs.SUMMARY["first_rows"][0], "gene": HOSTILE, "alt": HOSTILE, "id": HOSTILE}],
     }
@@ -170,10 +175,19 @@ def test_finished_job_shows_its_result(alice: Browser, jobs: Jobs) -> None:
     """Counts, first rows, the phase remark, provenance and a link to each file are in the page."""
     job = jobs.done(ALICE)
     page = alice.get(f"/jobs/{job.job_id}").text
-    for said in ("Phase unknown", "614D&gt;614G", "clinvar", "bcftools 1.24", "1 not annotated: breakend"):
+    for said in ("Phase unknown", "D614G", "clinvar", "bcftools 1.24", "1 not annotated: breakend"):
         assert said in page
     for what in ("vcf", "index", "table", "summary", "log"):
         assert f"/api/v1/jobs/{job.job_id}/download/{what}" in page
+
+
+def test_summary_of_the_real_engine_is_shown(alice: Browser, jobs: Jobs, sars_cov_2: Reference, tmp_path: Path) -> None:
+    """What the page reads is what the engine writes, for the VCF that ships with GAS."""
+    result = annotate(demo_vcf(), tmp_path / "demo.vcf.gz", reference=sars_cov_2)
+    page = alice.get(f"/jobs/{jobs.done(ALICE, summary=json.loads(result.summary.read_text())).job_id}").text
+    assert "cannot be shown" not in page
+    for said in ("By impact", "Most affected genes", "missense variant", "ORF1ab", sars_cov_2.fasta_sha256):
+        assert said in page
 
 
 def test_unreadable_summary_leaves_the_files(alice: Browser, jobs: Jobs) -> None:
