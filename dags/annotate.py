@@ -46,11 +46,11 @@ def attempt_of(ti: RuntimeTaskInstanceProtocol) -> str:
 
 def give_up(context: Any) -> None:
     """After the last try, wherever it ended: no job stays RUNNING for ever."""
-    from gas.annotate_job import give_up
+    from gas import annotate_job
     from gas_airflow.connections import connected_services
 
     error = context.get("exception")
-    give_up(
+    annotate_job.give_up(
         connected_services(),
         job_id=context["params"]["job_id"],
         attempt=attempt_of(context["ti"]),

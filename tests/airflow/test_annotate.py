@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from gas.errors import EngineError
 from gas.job import Job, JobStatus, Output, new_job_id
 from gas.provision import provision
 from gas.references import Reference, demo_vcf
@@ -98,6 +101,20 @@ def test_cleared_run_of_a_finished_job_changes_nothing(dag: DAG, services: Servi
     there = services.jobs.get(job.job_id)
     assert dag.test(run_conf={"job_id": job.job_id}).state == "success"
     assert services.jobs.get(job.job_id) == there
+
+
+@pytest.mark.parametrize("exception", [EngineError("the engine ran out of memory"), "killed", None])
+def test_last_failure_ends_the_job(dag: DAG, services: Services, exception: object) -> None:
+    """What Airflow calls after the last try, in the worker or for one that died, leaves no job RUNNING."""
+    job = submitted(services, demo_vcf().read_bytes())
+    services.jobs.start(job.job_id, "0001-earlier")
+    (callback,) = dag.get_task("annotate_job").on_failure_callback
+    ti = SimpleNamespace(try_number=6, id=uuid.uuid4())
+    callback({"params": {"job_id": job.job_id}, "ti": ti, "exception": exception})
+    failed = services.jobs.get(job.job_id)
+    assert failed.job_status is JobStatus.FAILED
+    assert failed.error
+    assert failed.attempt == f"0006-{ti.id}"
 
 
 @pytest.mark.parametrize("conf", [{}, {"job_id": "../x"}, {"job_id": 7}])
