@@ -125,6 +125,7 @@ def components(layout: Layout) -> tuple[Component, ...]:
                 str(layout.checkout),
                 "--access-logfile",
                 "-",
+                "--no-control-socket",  # it would lie in the home folder, one for all stacks
             ),
             address=layout.web_url,
             port=layout.base_port,

@@ -77,6 +77,7 @@ def _gas(layout: Layout) -> dict[str, str]:
         "GAS_GLOBUS_CLIENT_SECRET": secrets.globus_client_secret,
         "GAS_GLOBUS_SCOPE": f"https://auth.globus.org/scopes/{secrets.globus_client_id}/gas_api",
         "GAS_REFERENCES": str(layout.references),
+        "GAS_WORK_DIR": str(layout.state / "work"),
     }
 
 
