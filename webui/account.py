@@ -47,7 +47,7 @@ def current_account() -> Account:
     try:
         profile = services().profiles.get(current_user.username)
     except NotFound:  # signed in before the table was made anew
-        profile = ensure_profile(current_user)
+        profile = ensure_profile(current_user, email=current_user.email)
     return Account(profile=profile, upload_limit_bytes=upload_limit_bytes(services().settings, profile))
 
 
@@ -65,8 +65,11 @@ def is_admin() -> bool:
     return any(role.name == current_app.config["AUTH_ROLE_ADMIN"] for role in current_user.roles)
 
 
-def ensure_profile(user: User) -> Profile:
-    """The user's profile in the record, made where it is missing."""
+def ensure_profile(user: User, *, email: str) -> Profile:
+    """The user's profile in the record, made where it is missing.
+
+    :param email: what Globus says; the user record may hold another, see ``GasSecurityManager``.
+    """
     return services().profiles.ensure(
-        user.username, name=user.get_full_name().strip(), email=user.email, now=int(time.time())
+        user.username, name=user.get_full_name().strip(), email=email, now=int(time.time())
     )

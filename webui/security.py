@@ -162,7 +162,7 @@ class GasSecurityManager(SecurityManager):
         for field, value in self._names(person, user).items():
             setattr(user, field, value)
         self.session.commit()
-        account.ensure_profile(user)
+        account.ensure_profile(user, email=person.email)
         return user
 
     def user_of_token(self, person: Person) -> User | None:
@@ -172,7 +172,7 @@ class GasSecurityManager(SecurityManager):
             user = self._add(person) or self.find_user(username=person.sub)  # another request may have been first
             if user is None:
                 raise GasError("The account could not be made. Try again.")
-            account.ensure_profile(user)
+            account.ensure_profile(user, email=person.email)
         return user if user.is_active else None
 
     def _add(self, person: Person) -> User | None:

@@ -138,15 +138,15 @@ def _summary(read: Mapping[str, Any]) -> Summary:
         )
     ]
     if read["ts_tv"] is not None:
-        headline.append(("Transitions per transversion", f"{read['ts_tv']:.2f}"))
+        headline.append(("Ts/Tv", f"{read['ts_tv']:.2f}"))
     charts = [
         ("By impact", _bars((name, {name: read["by_impact"][name]}) for name in IMPACTS)),
+        ("By kind", _bars((word, {"": n}) for word, n in _most(read["by_kind"], None))),
         ("By consequence", _bars((word, {"": n}) for word, n in _most(read["by_consequence"], TOP_CONSEQUENCES))),
         (
             "Most affected genes",
             _bars((gene, read["gene_impacts"][gene]) for gene, _ in _first(read["by_gene"], TOP_GENES)),
         ),
-        ("By kind", _bars((word, {"": n}) for word, n in _most(read["by_kind"], None))),
     ]
     if len(read["by_contig"]) > 1:
         charts.append(("By contig", _bars((name, {"": n}) for name, n in _first(read["by_contig"], CONTIGS))))
@@ -193,7 +193,10 @@ def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Genes SHA-256", reference["gff_sha256"]),
     ]
     lines += [
-        (f"Source {source['name']}", " ".join(filter(None, (source.get("version"), source.get("date")))))
+        (
+            f"Source {source['name']}",
+            " ".join(filter(None, (source["version"], source["date"]))) or "the file names no release",
+        )
         for source in provenance.get("sources") or []
     ]
     return lines

@@ -157,19 +157,19 @@ def airflow() -> FakeAirflow:
 
 
 @pytest.fixture(scope="session")
-def wired(settings: Settings, _aws_server: AwsStandIn, airflow: FakeAirflow) -> Services:
+def wired(settings: Settings, lasting_aws: AwsStandIn, airflow: FakeAirflow) -> Services:
     """Real tables and buckets, made once."""
-    where = {"session": _aws_server.session, "endpoint_url": _aws_server.endpoint_url}
-    httpx.post(f"{_aws_server.endpoint_url}/moto-api/reset").raise_for_status()
+    where = {"session": lasting_aws.session, "endpoint_url": lasting_aws.endpoint_url}
+    httpx.post(f"{lasting_aws.endpoint_url}/moto-api/reset").raise_for_status()
     for _ in provision(settings, **where):
         pass
     return dataclasses.replace(build(settings, **where), airflow=airflow)
 
 
 @pytest.fixture
-def services(wired: Services, _aws_server: AwsStandIn, airflow: FakeAirflow) -> Services:
+def services(wired: Services, lasting_aws: AwsStandIn, airflow: FakeAirflow) -> Services:
     """The services, without any job or profile."""
-    tables = _aws_server.session.resource("dynamodb", endpoint_url=_aws_server.endpoint_url)
+    tables = lasting_aws.session.resource("dynamodb", endpoint_url=lasting_aws.endpoint_url)
     for name, key in ((wired.settings.annotations_table, "job_id"), (wired.settings.profiles_table, "user_id")):
         for item in tables.Table(name).scan()["Items"]:
             tables.Table(name).delete_item(Key={key: item[key]})

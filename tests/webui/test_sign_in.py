@@ -175,6 +175,7 @@ def test_nobody_is_merged_by_e_mail(alice: Browser, app: Flask, globus: Globus, 
     carol.sign_in(CAROL)
     assert carol.get("/api/v1/me").json["user_id"] == CAROL
     assert carol.get(f"/api/v1/jobs/{job.job_id}").status_code == 404
+    assert carol.get("/api/v1/me").json["email"] == "alice@uchicago.example"
     assert sorted(usernames(app)) == [ALICE, CAROL]
 
 
