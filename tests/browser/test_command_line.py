@@ -54,10 +54,12 @@ def login(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 
 def address_of(login: subprocess.Popen[str]) -> str:
     assert login.stderr is not None
+    said: list[str] = []
     for line in login.stderr:
+        said.append(line)
         if match := re.search(r"http://\S+/cli/authorize\S+", line):
             return match[0]
-    return pytest.fail("gas login printed no address")
+    return pytest.fail(f"gas login printed no address, but: {said}")
 
 
 def sign_in(login: subprocess.Popen[str], at: At, person: str) -> None:

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import ALICE, BOB, At, FinishedJob
+from tests.browser.visitor import JOB_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
@@ -23,10 +24,16 @@ FREE_LIMIT_BYTES = 10 * MIB
 HEAD = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 
-def test_upload_to_download_without_touching_the_page(at: At, demo_vcf: Path, tmp_path: Path) -> None:
-    """A VCF goes up, its page moves by itself to COMPLETED, and summary, log and the annotated VCF are there."""
+def test_upload_to_download_without_touching_the_page(
+    at: At, demo_vcf: Path, tmp_path: Path, stack_environment: dict[str, str]
+) -> None:
+    """A VCF goes straight to the storage, its page moves by itself to COMPLETED, and the result is there, whole."""
     alice = at(ALICE)
     job_id = alice.submit(demo_vcf)
+    begun, stored, submitted = alice.posts
+    assert begun == f"{alice.url}/api/v1/uploads"
+    assert stored.startswith(stack_environment["AWS_ENDPOINT_URL"])
+    assert submitted == f"{alice.url}/api/v1/jobs"
     alice.page.evaluate("window.neverReloaded = true")
     alice.await_end("COMPLETED")
     page = alice.page
@@ -59,6 +66,29 @@ def assert_annotated(result: Path, index: Path, *, submitted: Path) -> None:
     assert {record.info["GAS_REC"] for record in records} == numbers
     consequences = pysam.bcftools.query("-f", "%INFO/BCSQ\n", str(result)).split()
     assert any("missense|S|" in consequence for consequence in consequences)
+
+
+def test_my_jobs_moves_by_itself(at: At, demo_vcf: Path) -> None:
+    """A job that was submitted elsewhere appears in My jobs and becomes COMPLETED there, untouched."""
+    watching, working = at(ALICE), at(ALICE)
+    watching.go("/jobs/")
+    watching.page.evaluate("window.neverReloaded = true")
+    job_id = working.submit(demo_vcf)
+    chip = watching.page.locator(f"[data-job-id='{job_id}'] .chip")
+    expect(chip).to_have_attribute("data-status", "COMPLETED", timeout=JOB_MS)
+    assert watching.page.evaluate("window.neverReloaded") is True
+
+
+def test_file_name_is_text_wherever_it_is_shown(at: At) -> None:
+    """A name made of markup is shown to the letter, on the job's page and in My jobs, and runs nothing."""
+    alice = at(ALICE)
+    name = "<img src=x onerror=\"window.ran = true\"> & 'x'.vcf"
+    job_id = alice.submit({"name": name, "mimeType": "text/plain", "buffer": b"##fileformat=VCFv4.2\n"})
+    alice.await_end("FAILED")
+    expect(alice.page.get_by_role("heading", level=1)).to_have_text(name)
+    alice.go("/jobs/")
+    expect(alice.page.locator(f"[data-job-id='{job_id}'] a")).to_have_text(name)
+    assert alice.page.evaluate("window.ran") is None
 
 
 def test_my_jobs_lists_the_job_and_leads_to_it(at: At, finished_job: FinishedJob) -> None:
@@ -211,8 +241,9 @@ def test_sign_in_to_submit_by_keyboard_alone(at: At, demo_vcf: Path) -> None:
         page.wait_for_load_state()
     expect(page.get_by_role("heading", name="New job")).to_be_visible()
     tab_to(page, page.get_by_label("Reference genome"))
-    tab_to(page, page.locator("input[type=file]"))
+    # Playwright takes the file dialog over a moment after it is told to: the way there gives it that moment.
     with page.expect_file_chooser() as chooser:
+        tab_to(page, page.locator("input[type=file]"))
         page.keyboard.press("Enter")
     chooser.value.set_files(demo_vcf)
     button = page.get_by_role("button", name="Upload and annotate")

@@ -86,3 +86,16 @@ def test_write_with_the_cookie_alone_is_refused(at: At) -> None:
     answer = alice.context.request.post(f"{alice.url}/api/v1/uploads", data=body)
     assert answer.status == 400
     assert answer.json()["kind"] == "csrf"
+
+
+def test_api_can_be_tried_in_the_browser(at: At) -> None:
+    """Swagger UI shows the API's calls, from this machine alone, and makes one with the browser's session."""
+    alice = at(ALICE)
+    alice.go("/swagger/v1")
+    page = alice.page
+    call = page.locator(".opblock", has_text="Who am I")
+    call.locator(".opblock-summary-control").click()
+    call.get_by_role("button", name="Try it out").click()
+    with page.expect_response("**/api/v1/me") as answer:
+        call.get_by_role("button", name="Execute").click()
+    assert answer.value.json()["name"] == ALICE

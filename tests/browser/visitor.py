@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import APIResponse, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import APIResponse, BrowserContext, ConsoleMessage, Page, Request, expect
 
 #: The demo's two addresses of this machine: pages are at the name, the storage is at the number.
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1"})
@@ -27,18 +27,22 @@ class Visitor:
     """Patterns of console errors that the test provokes on purpose."""
     complaints: list[str] = field(default_factory=list)
     strangers: set[str] = field(default_factory=set)
-    """Hosts other than this machine that the browser turned to."""
+    """Addresses on other machines that the browser turned to."""
+    posts: list[str] = field(default_factory=list)
+    """Where the pages sent something, in order."""
 
     def __post_init__(self) -> None:
-        self.context.on("request", lambda request: self._met(request.url))
+        self.context.on("request", self._met)
         self.context.on("console", self._heard)
         self.context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error}"))
         self.page: Page = self.context.new_page()
 
-    def _met(self, url: str) -> None:
-        parts = urlsplit(url)
+    def _met(self, request: Request) -> None:
+        parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob") and parts.hostname not in THIS_MACHINE:
-            self.strangers.add(url)
+            self.strangers.add(request.url)
+        if request.method == "POST":
+            self.posts.append(request.url)
 
     def _heard(self, message: ConsoleMessage) -> None:
         # The page where a person picks who to be is the Globus stand-in's, and its flaws are not GAS's.
