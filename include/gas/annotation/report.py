@@ -43,7 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gas.annotation import count_log, haplotypes
+from gas.annotation import count_log, haplotypes, parquet
 from gas.annotation.consequences import CONSEQUENCES, SEVERITY, Impact, most_severe
 from gas.references import Reference
 
@@ -187,8 +187,7 @@ def merge(
     if len(parts) == 1:
         parts[0].path.replace(table)
     elif parts:
-        with _database(work_dir) as database:
-            database.execute(_MERGE, [[str(part.path) for part in parts], str(table)])
+        parquet.join([part.path for part in parts], table)
     else:
         _empty_table(table, run.reference, work_dir=work_dir)
     said = _summary(run, counts)
@@ -274,9 +273,6 @@ COPY (
   FROM single
 ) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})
 """  # noqa: S608 - see above
-
-
-_MERGE = f"COPY (FROM read_parquet(?)) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
 
 
 def _database(work_dir: Path) -> duckdb.DuckDBPyConnection:
