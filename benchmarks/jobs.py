@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,21 +24,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import poller
+from genomes import human, seeded, variants
+
+from gas.errors import ReferenceProblem
+from gas.job import Job, JobStatus, new_job_id
+from gas.local import contents
+from gas.local.layout import Layout
+from gas.local.stack import Stack, find
+from gas.references import NewSource, demo_vcf
+from gas.services import Services
+from gas.submission import submit
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(CHECKOUT))  # run as a script, or as a module
-
-from benchmarks import poller  # noqa: E402 - needs the line above
-from gas.errors import ReferenceProblem  # noqa: E402
-from gas.job import Job, JobStatus, new_job_id  # noqa: E402
-from gas.local import contents  # noqa: E402
-from gas.local.layout import Layout  # noqa: E402
-from gas.local.stack import Stack, find  # noqa: E402
-from gas.references import demo_vcf  # noqa: E402
-from gas.services import Services  # noqa: E402
-from gas.submission import submit  # noqa: E402
-
 NOOP = "gas_bench_noop"
+LARGE = "gas-bench-genome"
 PATIENCE_S = 900.0
 #: How closely the end of a job is watched. A read of the record costs the stand-in 5 ms.
 WATCH_S = 0.02
@@ -270,22 +269,18 @@ def running_stack() -> Iterator[Layout]:
 
 
 @contextmanager
-def large_input(services: Services, human: Path | None, scratch: Path) -> Iterator[tuple[Input, str]]:
-    """A whole region of a genome with its variants, installed as a reference for the while."""
-    name = "gas-bench-genome"
-    folder = human or scratch
-    if human is None:
-        generate(scratch)
-    (fasta,) = folder.glob("*.fa.gz")
-    (gff,) = folder.glob("*.gff3.gz")
-    (vcf,) = folder.glob("*.vcf.gz")
+def large_input(services: Services, folder: Path | None, scratch: Path) -> Iterator[tuple[Input, str]]:
+    """The 115,000 variants of a region of a genome, which is installed as a reference for the while."""
+    ground = human(folder, scratch) if folder else seeded(scratch)
+    source = NewSource(name="dbsnp", path=ground.source, info_fields=ground.fields)
     with suppress(ReferenceProblem):
-        services.references.remove(name)
-    services.references.add(name, fasta=fasta, gff=gff, sources=[])
+        services.references.remove(LARGE)
+    services.references.add(LARGE, fasta=ground.fasta, gff=ground.gff, sources=[source])
+    path = ground.source if folder else variants(ground, 115_000, scratch / "large.vcf.gz")
     try:
-        yield Input(path=vcf, reference=name), "the human file" if human else "a generated genome's file"
+        yield Input(path=path, reference=LARGE), f"the {ground.label} file"
     finally:
-        services.references.remove(name)
+        services.references.remove(LARGE)
 
 
 def until(true: Callable[[], bool], *, every_s: float) -> None:
