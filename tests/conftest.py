@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,10 +72,10 @@ class AwsStandIn:
     session: boto3.Session
 
 
-@pytest.fixture(scope="session")
-def _aws_server(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsStandIn]:
+@contextmanager
+def _aws_stand_in(folder: Path) -> Iterator[AwsStandIn]:
     port, secret = free_ports(), uuid.uuid4().hex
-    log = tmp_path_factory.mktemp("aws") / "log"
+    log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "gas.local.aws_standin", "--port", str(port), "--expedited-s", "0.1"],
@@ -103,11 +104,24 @@ def _await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None
     raise RuntimeError(f"{url} does not answer:\n{log.read_text(errors='replace')}")
 
 
+@pytest.fixture(scope="session")
+def _emptied_aws(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsStandIn]:
+    with _aws_stand_in(tmp_path_factory.mktemp("aws")) as stand_in:
+        yield stand_in
+
+
 @pytest.fixture
-def aws(_aws_server: AwsStandIn) -> Iterator[AwsStandIn]:
+def aws(_emptied_aws: AwsStandIn) -> Iterator[AwsStandIn]:
     """An empty AWS."""
-    yield _aws_server
-    httpx.post(f"{_aws_server.endpoint_url}/moto-api/reset", timeout=30).raise_for_status()
+    yield _emptied_aws
+    httpx.post(f"{_emptied_aws.endpoint_url}/moto-api/reset", timeout=30).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def lasting_aws(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsStandIn]:
+    """An AWS that no other test empties, for fixtures that outlive a test."""
+    with _aws_stand_in(tmp_path_factory.mktemp("aws")) as stand_in:
+        yield stand_in
 
 
 # PostgreSQL.
