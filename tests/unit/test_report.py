@@ -370,6 +370,17 @@ def test_the_log_can_be_read(called: Path, merge: Merge, tmp_path: Path) -> None
         assert expected in words
 
 
+def test_a_whole_table_is_taken_as_it_is(called: Path, merge: Merge, tmp_path: Path) -> None:
+    """One piece that knew itself the only one gives the rows, and the summary, that it gives by way of a part."""
+    by_part = merge(chunk(called, tmp_path, "part.parquet"))
+    rows = read(tmp_path / "out.parquet")
+    only_piece = report.chunk_table(called, tmp_path / "only.parquet", source_columns=(), work_dir=tmp_path, whole=True)
+    written = only_piece.path.read_bytes()
+    assert merge(only_piece) == by_part
+    assert (tmp_path / "out.parquet").read_bytes() == written
+    assert read(tmp_path / "out.parquet") == rows
+
+
 def test_parts_add_up_in_their_order(called: Path, merge: Merge, tmp_path: Path) -> None:
     """Two pieces give the counts and the rows of the whole."""
     whole = merge(chunk(called, tmp_path, "whole.parquet"))

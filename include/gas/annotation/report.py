@@ -43,7 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gas.annotation import count_log, haplotypes, parquet
+from gas.annotation import count_log, haplotypes
 from gas.annotation.consequences import CONSEQUENCES, SEVERITY, Impact, most_severe
 from gas.references import Reference
 
@@ -110,6 +110,8 @@ class ChunkTable:
 
     path: Path
     counts: Counts
+    whole: bool
+    """Whether it is the whole result, and written as such; else it is compressed lightly, to be read once more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,25 +155,28 @@ def preload() -> None:
         _prepared = _open_database()
 
 
-def chunk_table(chunk: Path, table: Path, *, source_columns: Sequence[str], work_dir: Path) -> ChunkTable:
+def chunk_table(
+    chunk: Path, table: Path, *, source_columns: Sequence[str], work_dir: Path, whole: bool = False
+) -> ChunkTable:
     """Write the Parquet table of one annotated piece, and count it.
 
     :param chunk: an annotated VCF or BCF: sorted, one ALT a record, with ``INFO/BCSQ`` and ``INFO/GAS_REC``.
     :param table: where the Parquet file goes.
     :param source_columns: INFO fields that become columns; one that the header lacks is null throughout.
     :param work_dir: a folder for intermediate files, which are gone afterwards.
+    :param whole: this is the only piece, so its table is the result's.
     """
     text = work_dir / f"{table.name}.tsv"
     try:
         columns = _query(chunk, text, source_columns=source_columns)
         unresolved = haplotypes.resolve(text, columns=list(columns)) if _make_utf8(text) else 0
         with _database(work_dir) as database:
-            database.execute(_table_query(text, columns), [str(table)])
+            database.execute(_table_query(text, columns, compression="zstd" if whole else "lz4"), [str(table)])
             counts = _count(database, table, source_columns=source_columns)
             counts.unresolved = unresolved
     finally:
         text.unlink(missing_ok=True)
-    return ChunkTable(path=table, counts=counts)
+    return ChunkTable(path=table, counts=counts, whole=whole)
 
 
 def merge(
@@ -184,10 +189,11 @@ def merge(
     counts = Counts()
     for part in parts:
         counts.add(part.counts)
-    if len(parts) == 1:
+    if len(parts) == 1 and parts[0].whole:
         parts[0].path.replace(table)
     elif parts:
-        parquet.join([part.path for part in parts], table)
+        with _database(work_dir) as database:
+            database.execute(_MERGE, [[str(part.path) for part in parts], str(table)])
     else:
         _empty_table(table, run.reference, work_dir=work_dir)
     said = _summary(run, counts)
@@ -202,7 +208,7 @@ def _empty_table(table: Path, reference: Reference, *, work_dir: Path) -> None:
     text.touch()
     columns = _columns(dict.fromkeys(reference.source_columns, "VARCHAR"), samples=False)
     with _database(work_dir) as database:
-        database.execute(_table_query(text, columns), [str(table)])
+        database.execute(_table_query(text, columns, compression="zstd"), [str(table)])
     text.unlink()
 
 
@@ -230,6 +236,7 @@ def _sql_map(values: Mapping[str, object]) -> str:
 _WORST = len(SEVERITY)
 _TERMS = _sql_map({word: consequence.term for word, consequence in CONSEQUENCES.items()})
 _RANKS = _sql_map({word: SEVERITY[consequence.term] for word, consequence in CONSEQUENCES.items()})
+_MERGE = f"COPY (FROM read_parquet(?)) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
 #: The impact of each rank; a word that csq did not have yet has the rank after the last.
 _IMPACTS = [consequence.impact.value for consequence in CONSEQUENCES.values()] + [Impact.MODIFIER.value]
 
@@ -245,7 +252,7 @@ _PROTEIN_CHANGE = r"""
 
 # Everything happens within one row until the last step, so that nothing but the row at hand is held: BCSQ is split
 # into entries, each entry ranked, the first entry of the best rank marked, and one row made of each entry.
-def _table_query(text: Path, columns: Mapping[str, str]) -> str:
+def _table_query(text: Path, columns: Mapping[str, str], *, compression: str) -> str:
     # S608: the names of columns are checked by _query, everything else is written here.
     return f"""
 COPY (
@@ -271,7 +278,7 @@ COPY (
     {_PROTEIN_CHANGE} AS protein_change, nullif(e[6], '') AS amino_acid_change, nullif(e[7], '') AS dna_change,
     starts_with(e[1], '*') AS after_stop, most_severe, carriers{_source_list(columns)}
   FROM single
-) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})
+) TO ? (FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {_ROW_GROUP})
 """  # noqa: S608 - see above
 
 
