@@ -130,7 +130,7 @@ def _norm(chunk: Chunk, *, fasta: Path) -> str:
         if not chunk.odd:
             return bcftools("norm", *split, *align, "-o", str(result), "-", log=log, stdin=text)
         parts = chunk.file(".split.bcf")
-        said = bcftools("norm", *split, "-o", str(parts), "-", log=log, stdin=text)
+        said = bcftools("norm", *split, "-w", "1", "-o", str(parts), "-", log=log, stdin=text)
     finally:
         os.close(text)
     if _UNDECLARED.search(said):
