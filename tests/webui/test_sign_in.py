@@ -36,7 +36,9 @@ def test_first_sign_in_makes_user_and_profile(alice: Browser, app: Flask, servic
     profile = services.profiles.get(ALICE)
     assert (profile.name, profile.email, profile.tier) == ("Alice Example", "alice@uchicago.example", "free")
     with app.app_context():
-        assert [role.name for role in app.appbuilder.sm.find_user(username=ALICE).roles] == ["GAS_User"]
+        user = app.appbuilder.sm.find_user(username=ALICE)
+        assert [role.name for role in user.roles] == ["GAS_User"]
+        assert user.password == "!"  # no password opens it
 
 
 def test_sign_in_opens_my_jobs(alice: Browser) -> None:
