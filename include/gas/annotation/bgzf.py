@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import struct
@@ -39,22 +40,44 @@ def compress(data: bytes, *, level: int) -> bytes:
     return b"".join(blocks)
 
 
-def join(header: bytes, parts: Sequence[Path], target: Path) -> None:
-    """Write ``header`` and the files ``parts``, which are deleted, as one file."""
+def decompress(data: bytes) -> bytes:
+    """Inflate a whole file's blocks."""
+    file = io.BytesIO(data)
+    return b"".join(iter(lambda: _read_block(file), b""))
+
+
+def join(header: bytes, parts: Sequence[Path], target: Path) -> list[int]:
+    """Write ``header`` and then the records of the VCFs ``parts`` as one file; the parts are deleted.
+
+    htslib begins a new block after a header, so that whole blocks can be taken.
+
+    :return: by how many bytes each part's blocks stand later in the whole than in the part.
+    """
+    shifts = []
     with target.open("wb") as out:
         out.write(compress(header, level=6))
         for part in parts:
-            size = part.stat().st_size
-            with part.open("rb") as records:
-                records.seek(max(0, size - len(END)))
-                ends = records.read() == END
-                records.seek(0)
-                shutil.copyfileobj(records, out, 1 << 20)
-            if ends:
-                out.seek(-len(END), 1)
-                out.truncate()
+            with part.open("rb") as file:
+                start = _end_of_header(file)
+                shifts.append(out.tell() - start)
+                file.seek(start)
+                shutil.copyfileobj(file, out, 1 << 20)
             part.unlink()
+            out.seek(-len(END), 1)
+            out.truncate()
         out.write(END)
+    return shifts
+
+
+def _end_of_header(file: BinaryIO) -> int:
+    """Where the blocks of a VCF's records begin."""
+    whole_lines = False
+    while True:
+        at = file.tell()
+        block = _read_block(file)
+        if not block or (whole_lines and block[:1] != b"#"):
+            return at
+        whole_lines = block.endswith(b"\n")
 
 
 def _read_block(file: BinaryIO) -> bytes:

@@ -36,6 +36,8 @@ _CONSEQUENCES_A_SITE = 1024
 """Per haplotype; csq's own default of 15 drops the rest where many transcripts overlap."""
 _WHOLE_GFF_BYTES = 256 << 10
 """A smaller (compressed) GFF is parsed faster than a part is taken out of it."""
+_TABIX_MAX = (1 << 29) - 1
+"""Bases of a contig that a tabix index can hold."""
 _UNDECLARED = re.compile(r"(INFO|FORMAT|FILTER) '([^']+)' (?:at \S+ )?is not defined in the header")
 _WRONG_NUMBER = re.compile(r"wrong number of fields in (INFO|FORMAT)/(\S+) at (\S+):(\d+)")
 _PLACE = re.compile(r"at (\S+):(\d+)")
@@ -66,7 +68,7 @@ class Annotated:
 
     header: bytes
     vcf: Path
-    """bgzip, records only."""
+    """bgzip, with its tabix index where :func:`fits_tabix`."""
     table: ChunkTable
     timings: dict[str, float]
 
@@ -217,8 +219,12 @@ def _record_at(chunk: Chunk, contig: bytes, position: int) -> int | None:
     return None
 
 
-def annotate_chunk(parts: Sequence[Chunk], *, reference: Reference, haplotype_aware: bool, work_dir: Path) -> Annotated:
+def annotate_chunk(
+    parts: Sequence[Chunk], *, reference: Reference, haplotype_aware: bool, whole: bool, work_dir: Path
+) -> Annotated:
     """Consequences, sources, text and table of one chunk, or of neighbours that left-alignment brought together.
+
+    :param whole: whether this is all of the file, so that its table is the result's.
 
     :raises EngineError: when a tool fails.
     """
@@ -279,15 +285,27 @@ def annotate_chunk(parts: Sequence[Chunk], *, reference: Reference, haplotype_aw
         if renames:
             rename_contigs(current, {new: old for old, new in renames.items()})
         vcf = chunk.file(".records.vcf.gz")
-        step("write", "view", "-H", f"-Oz{COMPRESSION_LEVEL}", "-o", str(vcf), str(current))
+        index = ("-W=tbi",) if fits_tabix(reference) else ()
+        step("write", "view", f"-Oz{COMPRESSION_LEVEL}", *index, "-o", str(vcf), str(current))
         header = bcf_header(current)
     except ToolFailed as error:
         raise EngineError(f"The annotation engine failed: {error}") from error
     began = time.perf_counter()
-    table = chunk_table(current, chunk.file(".parquet"), source_columns=reference.source_columns, work_dir=work_dir)
+    table = chunk_table(
+        current,
+        chunk.file(".parquet"),
+        source_columns=reference.source_columns,
+        work_dir=work_dir,
+        whole=whole,
+    )
     timings["table"] += time.perf_counter() - began
     current.unlink()
     return Annotated(header, vcf, table, timings)
+
+
+def fits_tabix(reference: Reference) -> bool:
+    """Whether a tabix index can hold the reference's longest contig; else the index is a CSI."""
+    return all(contig.length <= _TABIX_MAX for contig in reference.contigs)
 
 
 def _csq(*arguments: str, folder: Path, log: Path, timings: dict[str, float]) -> None:
