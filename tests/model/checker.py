@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import NamedTuple
 
 from tests.model.storage import (
@@ -42,6 +43,8 @@ class Setup:
     """What people, the clock and Glacier do: each script in its order, at any time."""
     lone: Sequence[str] = ()
     """Processes that nobody runs again when they crash."""
+    under_way: Sequence[Frame] = ()
+    """Processes that began before ``world``; like the lone ones, not run again."""
     vault: bool = True
     faults: int = 0
     """Crashes and lost answers in all."""
@@ -82,7 +85,7 @@ class Checker:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._starts = (*setup.processes, *setup.lone)
+        self._starts = (*setup.processes, *setup.lone, *(frame.call for frame in setup.under_way))
         self._protocol = Protocol(setup.rules, vault=setup.vault)
         self._conflicting = Protocol(setup.rules, vault=setup.vault, conflict=True)
         self._in_order: dict[World, str | None] = {}
@@ -90,7 +93,8 @@ class Checker:
     def run(self, *, limit: int = 5_000_000) -> Report:
         """Search until the first violation, the end, or ``limit`` states."""
         setup = self._setup
-        first = State(setup.world, tuple(map(Frame, self._starts)), (0,) * len(setup.scripts), setup.faults)
+        frames = (*map(Frame, (*setup.processes, *setup.lone)), *setup.under_way)
+        first = State(setup.world, frames, (0,) * len(setup.scripts), setup.faults)
         came_from: dict[State, tuple[State, str] | None] = {first: None}
         layer = [first]
         transitions = 0
@@ -103,7 +107,7 @@ class Checker:
                     transitions += 1
                     if after in came_from:
                         continue
-                    came_from[after] = (state, label)
+                    came_from[after] = (state, intern(label))  # a few dozen, each kept thousands of times
                     violation = wrong_now(after.world) or wrong_change(state.world, after.world)
                     if violation:
                         return Report(len(came_from), transitions, False, violation, _trace(came_from, after))
