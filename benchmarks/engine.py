@@ -189,7 +189,7 @@ class Bench:
         return config
 
     def _memory(self, many: Path, few: Path) -> None:
-        """The largest sum of resident memory of the command and all its processes."""
+        """The largest sum of memory of the command and all its processes."""
         peaks = [_peak_bytes(lambda given=given: self._gas(given, processors=1)) for given in (many, few)]
         _say(
             "peak memory of gas annotate, many variants / a tenth of them",
@@ -202,7 +202,9 @@ class Bench:
 
 
 def _peak_bytes(run: Callable[[], None]) -> int:
-    """Run it, and watch the memory of this process's descendants; shared pages count in each."""
+    """Run it, and watch the memory of this process's descendants: proportional set size, so that what forked
+    processes share counts once.
+    """
     done = threading.Event()
     peak = 0
 
@@ -213,8 +215,8 @@ def _peak_bytes(run: Callable[[], None]) -> int:
             total = 0
             for process in own.children(recursive=True):
                 try:
-                    total += process.memory_info().rss
-                except psutil.NoSuchProcess:
+                    total += process.memory_full_info().pss
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
                     continue  # it ended between the listing and the look
             peak = max(peak, total)
 

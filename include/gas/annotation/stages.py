@@ -23,8 +23,8 @@ from gas.errors import EngineError
 from gas.references import Reference
 
 COMPRESSION_LEVEL = 2
-"""Of the result's bgzip. Measured on 300,000 human variants (28.9 MB of text), CPU time of writing: level 1 takes 0.23 s
-for 7.6 MB, 2 takes 0.25 s for 7.3 MB, 3 takes 0.30 s for 7.1 MB, 4 takes 0.33 s for 6.7 MB."""
+"""Of the result's bgzip. Measured on 300,000 human variants (28.9 MB of text), CPU time of writing: level 1 takes
+0.23 s for 7.6 MB, 2 takes 0.25 s for 7.3 MB, 3 takes 0.30 s for 7.1 MB, 4 takes 0.33 s for 6.7 MB."""
 _OTHER_ALLELES = 'ALT~"[^ACGT]"'
 """In bcftools' filter language: records that norm's left-alignment and csq must leave alone."""
 _UNCARRIED = 'COUNT(GT="alt")=0 & ALT!~"[^ACGT]"'
