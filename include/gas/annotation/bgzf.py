@@ -46,27 +46,21 @@ def decompress(data: bytes) -> bytes:
     return b"".join(iter(lambda: _read_block(file), b""))
 
 
-def join(header: bytes, parts: Sequence[Path], target: Path) -> list[int]:
+def join(header: bytes, parts: Sequence[Path], target: Path) -> None:
     """Write ``header`` and then the records of the VCFs ``parts`` as one file; the parts are deleted.
 
     htslib begins a new block after a header, so that whole blocks can be taken.
-
-    :return: by how many bytes each part's blocks stand later in the whole than in the part.
     """
-    shifts = []
     with target.open("wb") as out:
         out.write(compress(header, level=6))
         for part in parts:
             with part.open("rb") as file:
-                start = _end_of_header(file)
-                shifts.append(out.tell() - start)
-                file.seek(start)
+                file.seek(_end_of_header(file))
                 shutil.copyfileobj(file, out, 1 << 20)
             part.unlink()
             out.seek(-len(END), 1)
             out.truncate()
         out.write(END)
-    return shifts
 
 
 def _end_of_header(file: BinaryIO) -> int:

@@ -36,8 +36,6 @@ _CONSEQUENCES_A_SITE = 1024
 """Per haplotype; csq's own default of 15 drops the rest where many transcripts overlap."""
 _WHOLE_GFF_BYTES = 256 << 10
 """A smaller (compressed) GFF is parsed faster than a part is taken out of it."""
-_TABIX_MAX = (1 << 29) - 1
-"""Bases of a contig that a tabix index can hold."""
 _UNDECLARED = re.compile(r"(INFO|FORMAT|FILTER) '([^']+)' (?:at \S+ )?is not defined in the header")
 _WRONG_NUMBER = re.compile(r"wrong number of fields in (INFO|FORMAT)/(\S+) at (\S+):(\d+)")
 _PLACE = re.compile(r"at (\S+):(\d+)")
@@ -68,7 +66,6 @@ class Annotated:
 
     header: bytes
     vcf: Path
-    """bgzip, with its tabix index where :func:`fits_tabix`."""
     table: ChunkTable
     timings: dict[str, float]
 
@@ -285,8 +282,7 @@ def annotate_chunk(
         if renames:
             rename_contigs(current, {new: old for old, new in renames.items()})
         vcf = chunk.file(".records.vcf.gz")
-        index = ("-W=tbi",) if fits_tabix(reference) else ()
-        step("write", "view", f"-Oz{COMPRESSION_LEVEL}", *index, "-o", str(vcf), str(current))
+        step("write", "view", f"-Oz{COMPRESSION_LEVEL}", "-o", str(vcf), str(current))
         header = bcf_header(current)
     except ToolFailed as error:
         raise EngineError(f"The annotation engine failed: {error}") from error
@@ -301,11 +297,6 @@ def annotate_chunk(
     timings["table"] += time.perf_counter() - began
     current.unlink()
     return Annotated(header, vcf, table, timings)
-
-
-def fits_tabix(reference: Reference) -> bool:
-    """Whether a tabix index can hold the reference's longest contig; else the index is a CSI."""
-    return all(contig.length <= _TABIX_MAX for contig in reference.contigs)
 
 
 def _csq(*arguments: str, folder: Path, log: Path, timings: dict[str, float]) -> None:

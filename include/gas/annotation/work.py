@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gas.annotation import bgzf, tabix
+from gas.annotation import bgzf
 from gas.annotation.bcftools import ToolFailed, bcftools, bcftools_output
 from gas.annotation.channel import Channel
 from gas.annotation.check import Check, lines_of
@@ -32,7 +32,6 @@ from gas.annotation.stages import (
     LeftOfCut,
     Normalised,
     annotate_chunk,
-    fits_tabix,
     lies_left_of_cut,
     normalise,
 )
@@ -40,6 +39,8 @@ from gas.errors import EngineError, GasError
 from gas.job import Progress
 from gas.references import Reference
 
+_TABIX_MAX = (1 << 29) - 1
+"""Bases of a contig that a tabix index can hold; a longer one needs a CSI index."""
 _SAMPLE = 2000
 """Records by which other references are tried when most REF alleles differ."""
 
@@ -298,14 +299,12 @@ class Work:
         vcf, index = stem.with_name(f"{stem.name}.vcf.gz"), stem.with_name(f"{stem.name}.vcf.gz.tbi")
         with self._timed("write"):
             text = result_header([part.header for part in parts], header_lines(task.reference, chosen))
-            shifts = bgzf.join(text, [part.vcf for part in parts], vcf)
+            bgzf.join(text, [part.vcf for part in parts], vcf)
         with self._timed("index"):
-            if fits_tabix(task.reference):
-                indexes = [part.vcf.with_name(f"{part.vcf.name}.tbi") for part in parts]
-                tabix.join(list(zip(indexes, shifts, strict=True)), index)
-            else:
-                index = vcf.with_name(f"{vcf.name}.csi")
-                bcftools("index", "-c", "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
+            form = "-t"
+            if any(contig.length > _TABIX_MAX for contig in task.reference.contigs):
+                form, index = "-c", vcf.with_name(f"{vcf.name}.csi")
+            bcftools("index", form, "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
         table, log, summary = (
             stem.with_name(stem.name + end) for end in (".parquet", ".vcf.count.log", ".summary.json")
         )
