@@ -26,9 +26,11 @@ PATIENCE_S = 90.0
 
 
 @pytest.fixture
-def services(stack: Stack) -> Services:
+def services(stack: Stack) -> Iterator[Services]:
     """GAS's services on the running stack."""
-    return contents.services(stack.layout)
+    services = contents.services(stack.layout)
+    yield services
+    services.airflow.close()
 
 
 def until(found: Callable[[], object]) -> None:
