@@ -216,47 +216,6 @@ def test_text_that_is_not_utf8_is_mended(tabulate: Tabulate) -> None:
     assert only(rows, "id", "pos") == [("\N{REPLACEMENT CHARACTER}", 1), (None, 2)]
 
 
-def test_rows_keep_the_order_of_the_records(tabulate: Tabulate) -> None:
-    """However many entries each has, and however often others say the same.
-
-    Few have two, so a batch of variants (2,048) has few rows more: what a join would like to put aside for later.
-    """
-    said = [",".join(f"intron|G{n}|T{i}|x" for i in range(n)) for n in range(3)]
-    numbers = [2 if i % 60 == 0 else i % 2 for i in range(20_000)]
-    rows = tabulate.rows(*(f"chr1 {i + 1} . A T . . GAS_REC={i};BCSQ={said[n] or '.'}" for i, n in enumerate(numbers)))
-    assert only(rows, "rec", "transcript", "most_severe") == [
-        (i, f"T{entry}" if n else None, entry == 0) for i, n in enumerate(numbers) for entry in range(n or 1)
-    ]
-
-
-def test_long_texts_are_done_slab_by_slab(tabulate: Tabulate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which bounds the memory, and changes neither rows nor counts."""
-    records = [f"chr1 {i + 1} . A T . . GAS_REC={i};BCSQ=intron|G{i % 3}||x" for i in range(1_000)]
-    at_once = tabulate(*records).counts
-    rows = read(tabulate.folder / "part.parquet")
-    monkeypatch.setattr(report, "_SLAB", 5_000)
-    assert tabulate(*records).counts == at_once
-    assert read(tabulate.folder / "part.parquet") == rows
-    with duckdb.connect() as database:
-        facts = database.execute(
-            "SELECT num_row_groups FROM parquet_file_metadata(?)", [str(tabulate.folder / "part.parquet")]
-        )
-        assert facts.fetchall()[0][0] > 5
-
-
-def test_pieces_have_the_same_columns(tabulate: Tabulate) -> None:
-    """Nothing is known to be filled because it is in one piece, so pieces can be joined."""
-    schemas = []
-    for record in (
-        "chr1 1 rs1 A T 1 PASS GAS_REC=1;C_SIG=a;C_AF=1;C_SEEN;BCSQ=missense|G|T|x|+|1A>1C|100A>T",
-        "chr1 1 . A . . . .",
-    ):
-        table = tabulate(record).path
-        with duckdb.connect() as database:
-            schemas.append([r[1:] for r in database.execute("FROM parquet_schema(?)", [str(table)]).fetchall()])
-    assert schemas[0] == schemas[1]
-
-
 def test_a_very_long_allele_fits(tabulate: Tabulate) -> None:
     """An inserted megabase is one row."""
     (row,) = tabulate.rows(f"chr1 1 . A A{'C' * 3_000_000} . . .")

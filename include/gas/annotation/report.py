@@ -38,28 +38,22 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gas.annotation import count_log, haplotypes, parquet
-from gas.annotation.consequences import CONSEQUENCES, SEVERITY, Consequence, Impact, most_severe
+from gas.annotation import count_log, haplotypes
+from gas.annotation.consequences import CONSEQUENCES, SEVERITY, Impact, most_severe
 from gas.references import Reference
 
 if TYPE_CHECKING:
     import duckdb
 
 _MEMORY_LIMIT = "256MB"
-_SLAB = 16 << 20  # bytes of the text form that become a table at once; a chunk of a genome is smaller
-#: Joins stay as they are written: the rows of the left side keep their order. And no column is declared free of nulls
-#: because this piece of the genome has none in it: all pieces have the same columns.
-_NO_OPTIMIZERS = "join_order,build_side_probe_side,statistics_propagation"
 _ROW_GROUP = 50_000  # rows; bounds what the Parquet writer holds
 _LONGEST_LINE = 24_000_000  # bytes of one record's line in the table's text form
-_DICTIONARY = 2_000  # values of a column, in a row group: more are written as they are, most occur once
-_BLOCK = 1 << 18
+_BLOCK = 1 << 22
 _FIRST_ROWS = 10
 _TOP_GENES = 50
 _LONGEST_INDEL = 50  # bases; longer ones are counted together
@@ -116,6 +110,8 @@ class ChunkTable:
 
     path: Path
     counts: Counts
+    whole: bool
+    """Whether it is the whole result, and written as such; else it is compressed lightly, to be read once more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +164,7 @@ def chunk_table(
     :param table: where the Parquet file goes.
     :param source_columns: INFO fields that become columns; one that the header lacks is null throughout.
     :param work_dir: a folder for intermediate files, which are gone afterwards.
-    :param whole: whether this is the only piece; its table is the same either way.
+    :param whole: this is the only piece, so its table is the result's.
     """
     text = work_dir / f"{table.name}.tsv"
     slabs: list[Path] = []
@@ -197,8 +193,11 @@ def merge(
     counts = Counts()
     for part in parts:
         counts.add(part.counts)
-    if parts:
-        _join([part.path for part in parts], table)
+    if len(parts) == 1 and parts[0].whole:
+        parts[0].path.replace(table)
+    elif parts:
+        with _database(work_dir) as database:
+            database.execute(_MERGE, [[str(part.path) for part in parts], str(table)])
     else:
         _empty_table(table, run.reference, work_dir=work_dir)
     said = _summary(run, counts)
@@ -207,21 +206,13 @@ def merge(
     return said
 
 
-def _join(parts: Sequence[Path], table: Path) -> None:
-    """Make one table of several, in their order."""
-    if len(parts) == 1:
-        parts[0].replace(table)
-    else:
-        parquet.join(parts, table)
-
-
 def _empty_table(table: Path, reference: Reference, *, work_dir: Path) -> None:
     """A table with all columns and no row."""
     text = work_dir / f"{table.name}.tsv"
     text.touch()
     columns = _columns(dict.fromkeys(reference.source_columns, "VARCHAR"), samples=False)
     with _database(work_dir) as database:
-        _tabulate(database, text, columns, table)
+        database.execute(_table_query(text, columns, compression="zstd"), [str(table)])
     text.unlink()
 
 
@@ -233,121 +224,66 @@ _FIXED = {
     "id": "VARCHAR",
     "ref": "VARCHAR",
     "alt": "VARCHAR",
-    "qual": "DOUBLE",
+    "qual": "VARCHAR",
     "filter": "VARCHAR",
     "bcsq": "VARCHAR",
     "rec": "BIGINT",
     "carriers": "INTEGER",
 }
 _FORMAT = "%CHROM\\t%POS\\t%ID\\t%REF\\t%ALT\\t%QUAL\\t%FILTER\\t%INFO/BCSQ\\t%INFO/GAS_REC\\t"
-_WORST = len(SEVERITY)  # the rank of a word that csq did not have yet
 
-# A changed residue is one letter on either side of the ">", an unchanged one has no ">".
+
+def _sql_map(values: Mapping[str, object]) -> str:
+    return f"MAP {{{', '.join(f'{key!r}: {value!r}' for key, value in values.items())}}}"
+
+
+_WORST = len(SEVERITY)
+_TERMS = _sql_map({word: consequence.term for word, consequence in CONSEQUENCES.items()})
+_RANKS = _sql_map({word: SEVERITY[consequence.term] for word, consequence in CONSEQUENCES.items()})
+_MERGE = f"COPY (FROM read_parquet(?)) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+#: The impact of each rank; a word that csq did not have yet has the rank after the last.
+_IMPACTS = [consequence.impact.value for consequence in CONSEQUENCES.values()] + [Impact.MODIFIER.value]
+
+
 _PROTEIN_CHANGE = r"""
-    CASE WHEN change IS NULL THEN NULL
-         WHEN contains(word, 'frameshift')
-          AND regexp_extract(change, '^\d+([A-Z*])', 1) <> regexp_extract(change, '>\d+([A-Z*])', 1)
-         THEN regexp_replace(change, '^(\d+)([A-Z*]).*$', '\2\1fs')
-         WHEN contains(change, '>') THEN regexp_replace(change, '^(\d+)([A-Z*])>\d+([A-Z*])$', '\2\1\3')
-         ELSE regexp_replace(change, '^(\d+)([A-Z*])$', '\2\1=') END"""
-_FIELDS = ("gene", "transcript", "biotype", "strand", "change", "dna_change")  # of an entry of BCSQ, after its word
-_ENUMS = ("gene", "biotype")  # few different values: an ENUM is written much faster than a text, and reads the same
-
-# Each distinct BCSQ of a slab is taken apart once, for most variants say what others say too: half of a genome's lie in
-# introns. Its entries are numbered on through the slab, so a variant needs only the numbers of its own.
-# S608 in what follows: the names of columns are checked by _query, everything else is written here.
-_SAID = """
-CREATE TEMP TABLE said AS
-  SELECT row_number() OVER () AS said, bcsq, count(*) AS variants FROM variant GROUP BY bcsq
-"""
-_PART = f"""
-CREATE TEMP TABLE part AS
-  SELECT row_number() OVER () AS number, said, e[1] AS word,
-    {", ".join(f"nullif(e[{place}], '') AS {name}" for place, name in enumerate(_FIELDS, start=2))}
-  FROM (SELECT said, string_split(unnest(coalesce(string_split(bcsq, ','), [NULL])), '|') AS e FROM said)
-"""  # noqa: S608
-_MEANING = """
-CREATE TEMP TABLE meaning AS
-  SELECT unnest($words::VARCHAR[]) AS word, unnest($terms::VARCHAR[])::consequence AS consequence,
-    unnest($impacts::VARCHAR[])::impact AS impact, unnest($ranks::BIGINT[]) AS rank
-"""
-_ENTRY = f"""
-CREATE TEMP TABLE entry AS
-  SELECT number, said, coalesce(rank, 0) AS rank, consequence, impact, gene::gene AS gene, transcript,
-    biotype::biotype AS biotype, strand, {_PROTEIN_CHANGE} AS protein_change, change AS amino_acid_change, dna_change,
-    starts_with(word, '*') AS after_stop
-  FROM part LEFT JOIN meaning USING (word)
-"""  # noqa: S608
-#: Where the entries of each BCSQ are, and which is the worst: the first of the best rank.
-_PLACE = """
-CREATE TEMP TABLE place AS
-  SELECT said, min(number) AS first, max(number) AS last, min(rank << 32 | number) & 4294967295 AS worst
-  FROM entry GROUP BY said
-"""
-_PARQUET = (
-    f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT {_DICTIONARY}, "
-    f"ROW_GROUP_SIZE {_ROW_GROUP}"
-)
+    CASE WHEN contains(e[1], 'frameshift')
+          AND regexp_extract(e[6], '^\d+([A-Z*])', 1) <> regexp_extract(e[6], '>\d+([A-Z*])', 1)
+         THEN regexp_replace(e[6], '^(\d+)([A-Z*]).*$', '\2\1fs') ELSE
+    regexp_replace(
+      regexp_replace(nullif(e[6], ''), '^(\d+)([A-Z*])>\d+([A-Z*])$', '\2\1\3'), '^(\d+)([A-Z*])$', '\2\1='
+    ) END"""
 
 
-def _tabulate(database: duckdb.DuckDBPyConnection, text: Path, columns: Mapping[str, str], table: Path) -> Counts:
-    """Write the Parquet table of one slab's text form, and count it."""
-    sources = [name for name in columns if name not in _FIXED]
-    database.execute(f"CREATE TEMP TABLE variant AS {_read_text(text, columns)}")
-    database.execute(_SAID)
-    database.execute(_PART)
-    _explain_words(database)
-    for name in _ENUMS:
-        values = f"SELECT DISTINCT {name} FROM part WHERE {name} IS NOT NULL"  # noqa: S608
-        database.execute(f"CREATE TEMP TYPE {name} AS ENUM ({values})")
-    database.execute(_ENTRY)
-    database.execute(_PLACE)
-    database.execute(
-        f"""
-        COPY (
-          SELECT rec, chrom, pos, id, ref, alt, qual, filter, consequence, impact, gene, transcript, biotype, strand,
-            protein_change, amino_acid_change, dna_change, after_stop, v.number = worst AS most_severe, carriers
-            {"".join(f', "{name}"' for name in sources)}
-          FROM (
-            SELECT variant.*, worst, unnest(range(first, last + 1)) AS number
-            FROM variant JOIN (FROM said JOIN place USING (said)) AS own ON variant.bcsq IS NOT DISTINCT FROM own.bcsq
-          ) AS v JOIN entry ON v.number = entry.number
-        ) TO $table ({_PARQUET})
-        """,  # noqa: S608
-        {"table": str(table)},
-    )
-    return _count(database, table, source_columns=sources)
-
-
-def _explain_words(database: duckdb.DuckDBPyConnection) -> None:
-    """Make the table of what the first words of all entries mean: Sequence Ontology terms, impact, rank."""
-    found = database.execute("SELECT DISTINCT word FROM part WHERE word IS NOT NULL").fetchall()
-    words = sorted(word for (word,) in found)
-    terms, impacts, ranks = [], [], []
-    for word in words:
-        known = [CONSEQUENCES.get(name, Consequence(name, Impact.MODIFIER)) for name in word.lstrip("*").split("&")]
-        worst = min(known, key=lambda consequence: SEVERITY.get(consequence.term, _WORST))
-        terms.append("&".join(consequence.term for consequence in known))
-        impacts.append(worst.impact.value)
-        ranks.append(SEVERITY.get(worst.term, _WORST))
-    for name, values in (("consequence", sorted(set(terms))), ("impact", [impact.value for impact in Impact])):
-        database.execute(f"CREATE TEMP TYPE {name} AS ENUM (SELECT unnest($values::VARCHAR[]))", {"values": values})
-    database.execute(_MEANING, {"words": words, "terms": terms, "impacts": impacts, "ranks": ranks})
-
-
-def _slabs(text: Path) -> Iterator[Path]:
-    """The text in files of bounded size, each gone when the next one is asked for; itself when it is short."""
-    if text.stat().st_size <= _SLAB:
-        yield text
-        return
-    slab = text.with_suffix(".slab")
-    try:
-        with text.open("rb") as whole:
-            while lines := whole.readlines(_SLAB):
-                slab.write_bytes(b"".join(lines))
-                yield slab
-    finally:
-        slab.unlink(missing_ok=True)
+# Everything happens within one row until the last step, so that nothing but the row at hand is held: BCSQ is split
+# into entries, each entry ranked, the first entry of the best rank marked, and one row made of each entry.
+def _table_query(text: Path, columns: Mapping[str, str], *, compression: str) -> str:
+    # S608: the names of columns are checked by _query, everything else is written here.
+    return f"""
+COPY (
+  WITH entries AS (
+    SELECT *, coalesce(string_split(bcsq, ','), [NULL]) AS entry FROM {_read_text(text, columns)}
+  ), ranked AS (
+    SELECT *, list_transform(entry, lambda e: list_min(list_transform(
+      string_split(ltrim(split_part(e, '|', 1), '*'), '&'),
+      lambda word: coalesce(({_RANKS})[word], {_WORST})
+    ))) AS rank FROM entries
+  ), single AS (
+    SELECT * EXCLUDE (entry, rank), string_split(unnest(entry), '|') AS e, unnest(rank) AS rank,
+      unnest(list_transform(rank, lambda r, i: i = coalesce(list_position(rank, list_min(rank)), 1))) AS most_severe
+    FROM ranked
+  )
+  SELECT rec, chrom, pos, id, ref, alt,
+    CASE WHEN isfinite(TRY_CAST(qual AS DOUBLE)) THEN TRY_CAST(qual AS DOUBLE) END AS qual, filter,
+    array_to_string(
+      list_transform(string_split(ltrim(e[1], '*'), '&'), lambda word: coalesce(({_TERMS})[word], word)), '&'
+    ) AS consequence,
+    ({_IMPACTS})[rank + 1] AS impact,
+    nullif(e[2], '') AS gene, nullif(e[3], '') AS transcript, nullif(e[4], '') AS biotype, nullif(e[5], '') AS strand,
+    {_PROTEIN_CHANGE} AS protein_change, nullif(e[6], '') AS amino_acid_change, nullif(e[7], '') AS dna_change,
+    starts_with(e[1], '*') AS after_stop, most_severe, carriers{_source_list(columns)}
+  FROM single
+) TO ? (FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {_ROW_GROUP})
+"""  # noqa: S608 - see above
 
 
 def _database(work_dir: Path) -> duckdb.DuckDBPyConnection:
@@ -374,14 +310,12 @@ def _open_database() -> duckdb.DuckDBPyConnection:
             "memory_limit": _MEMORY_LIMIT,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "disabled_optimizers": _NO_OPTIMIZERS,
-            "enable_caching_operators": False,  # joins would hold a few rows back until more come, out of order
         }
     )
 
 
 def _columns(source_types: Mapping[str, str], *, samples: bool) -> dict[str, str]:
-    """The columns of the text form, with their types; those of the sources are the ones they get in the table."""
+    """The columns of the text form, with their types; those of the sources are text until the last step."""
     fixed = {name: kind for name, kind in _FIXED.items() if samples or name != "carriers"}
     return fixed | dict(source_types)
 
@@ -418,11 +352,10 @@ def _make_utf8(text: Path) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     at = False
     try:
-        with text.open("rb", buffering=0) as raw:
+        with text.open("rb") as raw:
             while block := raw.read(_BLOCK):
                 at = at or b"@" in block
-                if not block.isascii() or decoder.getstate()[0]:
-                    decoder.decode(block)
+                decoder.decode(block)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         mended = text.with_suffix(".utf8")
@@ -435,21 +368,19 @@ def _make_utf8(text: Path) -> bool:
 
 
 def _read_text(text: Path, columns: Mapping[str, str]) -> str:
-    """The SQL that reads the text form; a source's value that does not fit its type becomes null."""
+    """The SQL that reads the text form."""
     types = {name: _FIXED.get(name, "VARCHAR") for name in columns}
+    carriers = "*" if "carriers" in columns else "*, CAST(NULL AS INTEGER) AS carriers"
     path = str(text).replace("'", "''")
     form = "delim='\t', header=false, auto_detect=false, quote='', escape='', nullstr='.'"
-    qual = "CASE WHEN isfinite(qual) THEN qual END AS qual"
-    carriers = "" if "carriers" in columns else ", CAST(NULL AS INTEGER) AS carriers"
-    cast = [
-        f'TRY_CAST("{name}" AS {kind}) AS "{name}"'
-        for name, kind in columns.items()
-        if name not in _FIXED and kind != "VARCHAR"
-    ]
-    return (
-        f"SELECT * REPLACE ({', '.join([qual, *cast])}){carriers} "  # noqa: S608 - the path is ours, its quotes doubled
-        f"FROM read_csv('{path}', {form}, max_line_size={_LONGEST_LINE}, columns={types!r})"
-    )
+    read = f"read_csv('{path}', {form}, max_line_size={_LONGEST_LINE}, columns={types!r})"
+    return f"(SELECT {carriers} FROM {read})"  # noqa: S608 - the path is ours and its quotes are doubled
+
+
+def _source_list(columns: Mapping[str, str]) -> str:
+    """The SQL that gives the sources' columns their types; a value that does not fit its type becomes null."""
+    chosen = [f'TRY_CAST("{name}" AS {kind}) AS "{name}"' for name, kind in columns.items() if name not in _FIXED]
+    return "".join(f", {column}" for column in chosen)
 
 
 # --- counting ---------------------------------------------------------------------------------------------------------
@@ -469,16 +400,15 @@ _BASES = frozenset("ACGT")
 
 
 def _count(database: duckdb.DuckDBPyConnection, table: Path, *, source_columns: Sequence[str]) -> Counts:
-    """Count the rows and variants of one slab; ``table`` is what was written of it."""
+    """Count the rows and variants of one table."""
     counts = Counts()
+    found = "read_parquet('" + str(table).replace("'", "''") + "')"
+    database.execute(f"CREATE TEMP VIEW found AS FROM {found}")
     for terms, impact, rows, worst in database.execute(
-        """
-        SELECT consequence, impact, sum(variants), sum(variants) FILTER (number = worst)
-        FROM entry JOIN place USING (said) JOIN said USING (said) GROUP BY ALL
-    """
+        "SELECT consequence, impact, count(*), count(*) FILTER (most_severe) FROM found GROUP BY ALL ORDER BY ALL"
     ).fetchall():
         counts.rows += rows
-        counts.variants += worst or 0
+        counts.variants += worst
         if terms is None:
             continue
         counts.consequences.update(dict.fromkeys(terms.split("&"), rows))
@@ -488,22 +418,16 @@ def _count(database: duckdb.DuckDBPyConnection, table: Path, *, source_columns: 
             counts.most_severe[most_severe(terms)] += worst
     sources = [f'"{column}"' for column in source_columns]
     hit = " OR ".join(f"{column} IS NOT NULL" for column in sources) or "false"
-    filled = "".join(f", count({column}) AS {column}" for column in sources)
     # S608 in what follows: the sources' columns are checked by _query, everything else is written here.
-    kinds = database.execute(
+    for chrom, kind, size, change, known, any_source, variants in database.execute(
         f"""
         SELECT chrom, {_KIND} AS kind,
           CASE WHEN kind IN ('insertion', 'deletion')
                THEN greatest(least(length(alt) - length(ref), {_LONGEST_INDEL + 1}), -{_LONGEST_INDEL + 1}) END AS size,
-          CASE WHEN kind = 'SNV' THEN upper(ref || alt) END AS change, known,
-          {", ".join(f"sum({count})" for count in ("variants", *sources))}
-        FROM (
-          SELECT chrom, ref, alt, id IS NOT NULL OR {hit} AS known, count(*) AS variants{filled}
-          FROM variant GROUP BY ALL
-        ) GROUP BY ALL
+          CASE WHEN kind = 'SNV' THEN upper(ref || alt) END AS change, id IS NOT NULL AS known, {hit} AS hit, count(*)
+        FROM found WHERE most_severe GROUP BY ALL ORDER BY ALL
     """  # noqa: S608
-    ).fetchall()
-    for chrom, kind, size, change, known, variants, *found in sorted(kinds, key=itemgetter(0, 1)):
+    ).fetchall():
         counts.contigs[chrom] += variants
         counts.kinds[kind] += variants
         if size is not None:
@@ -512,21 +436,28 @@ def _count(database: duckdb.DuckDBPyConnection, table: Path, *, source_columns: 
             counts.transitions += variants
         elif change is not None and _BASES.issuperset(change):
             counts.transversions += variants
-        counts.known += variants if known else 0
-        counts.sources.update(dict(zip(source_columns, found, strict=True)))
+        counts.known += variants if known or any_source else 0
+    if sources:
+        filled = ", ".join(f"count({column}) FILTER (most_severe)" for column in sources)
+        row = database.execute(f"SELECT {filled} FROM found").fetchall()[0]  # noqa: S608
+        counts.sources.update(dict(zip(source_columns, row, strict=True)))
     for gene, impact, variants in database.execute(
-        """
-        SELECT gene, worst, sum(variants) FROM (
-          SELECT said, gene, min(impact) AS worst FROM entry WHERE gene IS NOT NULL GROUP BY ALL
-        ) JOIN said USING (said) GROUP BY ALL
-    """
+        f"""
+        SELECT gene, ({_IMPACTS_BY_SEVERITY})[worst], count(*) FROM (
+          SELECT gene, min(list_position({_IMPACTS_BY_SEVERITY}, impact)) AS worst
+          FROM found WHERE gene IS NOT NULL GROUP BY gene, hash(chrom, pos, ref, alt, rec)
+        ) GROUP BY ALL ORDER BY ALL
+    """  # noqa: S608
     ).fetchall():
         counts.genes[gene] += variants
         counts.genes_by_impact.setdefault(gene, Counter())[impact] += variants
-    first = database.execute(f"FROM read_parquet(?) WHERE consequence IS NOT NULL LIMIT {_FIRST_ROWS}", [str(table)])
-    names = [column[0] for column in first.description or ()]
-    counts.first_rows = [dict(zip(names, row, strict=True)) for row in first.fetchall()]
+    rows = database.execute(f"FROM found WHERE consequence IS NOT NULL LIMIT {_FIRST_ROWS}")
+    names = [column[0] for column in rows.description or ()]
+    counts.first_rows = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
     return counts
+
+
+_IMPACTS_BY_SEVERITY = [impact.value for impact in Impact]
 
 
 # --- the summary ------------------------------------------------------------------------------------------------------
