@@ -167,20 +167,16 @@ def chunk_table(
     :param whole: this is the only piece, so its table is the result's.
     """
     text = work_dir / f"{table.name}.tsv"
-    slabs: list[Path] = []
     try:
         columns = _query(chunk, text, source_columns=source_columns)
         unresolved = haplotypes.resolve(text, columns=list(columns)) if _make_utf8(text) else 0
-        counts = Counts(unresolved=unresolved)
-        for number, lines in enumerate(_slabs(text)):
-            slabs.append(work_dir / f"{table.name}.{number}")
-            with _database(work_dir) as database:
-                counts.add(_tabulate(database, lines, columns, slabs[-1]))
-        _join(slabs, table)
+        with _database(work_dir) as database:
+            database.execute(_table_query(text, columns, compression="zstd" if whole else "lz4"), [str(table)])
+            counts = _count(database, table, source_columns=source_columns)
+            counts.unresolved = unresolved
     finally:
-        for path in (text, *slabs):
-            path.unlink(missing_ok=True)
-    return ChunkTable(path=table, counts=counts)
+        text.unlink(missing_ok=True)
+    return ChunkTable(path=table, counts=counts, whole=whole)
 
 
 def merge(
