@@ -50,6 +50,13 @@ class StorageState(StrEnum):
     DELETING = "DELETING"
 
 
+class ArchiveBackend(StrEnum):
+    """Where cold copies lie: S3's own Glacier storage class, or a Glacier vault."""
+
+    STORAGE_CLASS = "storage-class"
+    VAULT = "vault"
+
+
 #: Which status may follow which. RUNNING follows itself when a new attempt takes the job over.
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED}),
