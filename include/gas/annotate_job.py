@@ -9,9 +9,7 @@ nothing: whoever takes or ends the job next has fenced it for good, and so may d
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -223,8 +221,7 @@ def _scratch(settings: Settings, job_id: str, attempt: str) -> Iterator[Path]:
 
 
 def _job_folder(settings: Settings, job_id: str) -> Path:
-    base = settings.work_dir or Path(tempfile.gettempdir()) / f"gas-{os.getuid()}"
-    return base / job_id
+    return settings.scratch_folder / job_id
 
 
 def _outcome(job: Job) -> dict[str, Any]:

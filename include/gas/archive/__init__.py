@@ -6,7 +6,7 @@ back end holds a copy is in the job's record; the setting only decides for the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,9 @@ from typing import Protocol
 
 from gas.errors import GasError
 from gas.job import ArchiveBackend, Job, StoredObject
+
+#: AWS gives Expedited retrievals of "all but the largest" archives, and names 250 MB as the bound.
+EXPEDITED_BYTES = 250_000_000
 
 
 class Outcome(StrEnum):
@@ -65,6 +68,8 @@ class Retrieval:
     tier: RetrievalTier
     asked_at: int
     """POSIX seconds."""
+    size_bytes: int
+    """Of the result's VCF."""
 
 
 class RetrievalGone(GasError):
@@ -79,18 +84,30 @@ class SourceGone(GasError):
     kind = "source-gone"
 
 
+class ArchiveGone(GasError):
+    """The cold copy that a record names does not exist."""
+
+    kind = "archive-gone"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdCopy:
-    """A copy that was just made: its id, and the hex SHA-256 of the bytes that are in it."""
+    """A copy that was just made."""
 
     archive_id: str
     sha256: str
+    """Hex SHA-256 of the bytes that are in it."""
+    twin: bool = False
+    """Whether a request was sent twice, so that a second copy may lie beside this one."""
+
+
+Earlier = Mapping[str, tuple[str, RetrievalTier]]
+"""By archive id: a retrieval that somebody asked for and that may not be in a record, and its tier."""
 
 
 class Archive(Protocol):
     """A back end."""
 
-    backend: ArchiveBackend
     lists_copies: bool
     """Whether the copies made under a token can be found without their ids."""
 
@@ -101,20 +118,42 @@ class Archive(Protocol):
         """
         ...
 
-    def delete(self, *, job_id: str, token: str, archive_id: str | None) -> None:
-        """Delete a copy; where copies can be listed, everything made under the token. Gone already is no error."""
+    def delete_copy(self, *, job_id: str, token: str, archive_id: str) -> None:
+        """Delete this one copy. Gone already is no error."""
         ...
 
-    def copies(self, job_id: str) -> Sequence[StoredObject]:
-        """Every copy of a job, where they can be listed; else nothing."""
+    def delete_claim(self, *, job_id: str, token: str, archive_id: str | None) -> None:
+        """Delete a copy, and where copies can be listed, everything else that was made under its token."""
         ...
 
-    def ask(self, job: Job) -> tuple[str, RetrievalTier]:
-        """Ask for a THAWING job's copy, or find that it was asked for already; the retrieval's id and tier."""
+    def delete_others(self, *, job_id: str, confirm: Callable[[], str | None]) -> None:
+        """Where copies can be listed: delete those of a job but the one that its record names.
+
+        :param confirm: called after the list was taken; gives the id that the record names, ``None`` to stop.
+        """
+        ...
+
+    def delete_all(self, *, job_id: str, archive_ids: Collection[str]) -> None:
+        """Delete these copies of a job, and every other that can be listed."""
+        ...
+
+    def earlier(self) -> Earlier:
+        """Retrievals that a process which died may have asked for; nothing where asking again is harmless."""
+        ...
+
+    def ask(self, job: Job, *, earlier: Earlier) -> tuple[str, RetrievalTier]:
+        """Ask for a THAWING job's copy: Expedited, or else Standard. The retrieval's id, and its tier.
+
+        :raises ArchiveGone: when the copy does not exist.
+        """
+        ...
+
+    def status(self, retrieval: Retrieval) -> RetrievalStatus:
+        """How one retrieval stands."""
         ...
 
     def statuses(self, waiting: Sequence[Retrieval], *, turn: int) -> Mapping[str, RetrievalStatus]:
-        """How retrievals stand, by job id.
+        """How many retrievals stand, by job id, in few calls.
 
         :param turn: the number of the poll. Where each takes a call of its own, only some are looked at in each
             turn, all of them in rotation; those are missing in the answer that were not looked at.
