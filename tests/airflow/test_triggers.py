@@ -24,6 +24,7 @@ def retrieval(number: int) -> Retrieval:
         backend=ArchiveBackend.VAULT,
         token="0" * 32,
         archive_id=f"archive {number}",
+        size_bytes=10,
         retrieval_job_id=f"retrieval {number}",
         tier=RetrievalTier.EXPEDITED,
         asked_at=1_700_000_000,
