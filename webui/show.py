@@ -101,6 +101,14 @@ def size(size_bytes: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 100 else f"{amount:.3g} {unit}"
 
 
+def duration(seconds: int) -> str:
+    """``300`` as ``5 minutes``: in the largest unit of which it is a whole number."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length:,} {unit}{'s' if seconds != length else ''}"
+    return f"{seconds:,} seconds"
+
+
 def count(number: int) -> str:
     """``115435`` as ``115,435``."""
     return f"{number:,}"

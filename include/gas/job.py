@@ -240,7 +240,7 @@ def job_to_json(job: Job, *, not_before: int | None = None) -> dict[str, Any]:
 
 def _storage_json(job: Job, not_before: int | None) -> dict[str, Any]:
     back_by = None
-    if job.retrieval_tier and job.retrieval_time:
+    if job.retrieval_tier and job.retrieval_time is not None:
         back_by = job.retrieval_time + RETRIEVAL_S[job.retrieval_tier]
     return {
         "state": job.storage_state,
