@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from gas.archive import Outcome
 from gas.archive.transfer import thaw
-from gas.job import Job, Output, new_job_id
+from gas.job import ArchiveBackend, Job, Output, new_job_id
 from gas.profiles_table import Profile
 from gas.services import Services
 from tests.fakes import ALICE, pending_job
@@ -72,3 +73,11 @@ def thawed(services: Services, job_id: str) -> Outcome:
 def quick_make(_: Services, job: Job, vcf: Path, path: Path) -> None:
     """In the place of indexing and of making the table."""
     path.write_text(f"made again from {vcf.name} of {job.job_id}")
+
+
+def archives(services: Services, aws: Any) -> int:
+    """How many archives the vault holds; none where there is no vault."""
+    if services.settings.archive is not ArchiveBackend.VAULT:
+        return 0
+    glacier = aws.session.client("glacier", endpoint_url=aws.endpoint_url)
+    return int(glacier.describe_vault(vaultName=services.settings.vault)["NumberOfArchives"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
-from gas.archive import Outcome, RetrievalStatus, SourceGone, rebuild
+from gas.archive import ArchiveGone, Outcome, RetrievalStatus, RetrievalTier, SourceGone, rebuild, storage_class, vault
 from gas.archive.transfer import (
     archive_all,
     archive_one,
@@ -24,46 +26,28 @@ from gas.archive.transfer import (
     empty_trash,
     fan_out,
     retrievals_ready,
+    thaw,
     unarchive,
 )
 from gas.job import ArchiveBackend, Job, Output, StorageState
 from gas.profiles_table import Tier
-from gas.provision import provision
 from gas.services import Services, build
-from gas.settings import Settings
 from gas.storage_table import new_token
 from tests.fakes import ALICE, BOB
-from tests.storage import DELAY_S, Clock, completed_job, quick_make, thawed, versions
+from tests.faults.harness import Crash, Faults, crash, refusal
+from tests.storage import BODIES, DELAY_S, Clock, completed_job, thawed, versions
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """GAS's clock."""
-    return Clock()
-
-
-@pytest.fixture(params=list(ArchiveBackend))
-def services(request: Any, aws: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Services:
-    """GAS on an empty AWS, with each back end; index and table are made again by something quick."""
-    monkeypatch.setattr(rebuild, "make_index", quick_make)
-    monkeypatch.setattr(rebuild, "make_table", quick_make)
-    settings = Settings(
-        aws_account="123456789012",
-        work_dir=tmp_path / "work",
-        references=tmp_path / "references",
-        archive=request.param,
-        free_result_ttl_s=DELAY_S,
-    )
-    list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
-    return build(settings, session=aws.session, endpoint_url=aws.endpoint_url, now=clock)
+def services(storage_services: Services) -> Services:
+    """GAS with each back end."""
+    return storage_services
 
 
 @pytest.fixture
-def job(services: Services, clock: Clock) -> Job:
+def job(due_job: Job) -> Job:
     """Alice's COMPLETED job, whose delay is over."""
-    job = completed_job(services)
-    clock.ahead_s += DELAY_S + 1
-    return job
+    return due_job
 
 
 @pytest.fixture
@@ -338,3 +322,81 @@ def test_last_copy_in_the_trash_is_kept(services: Services, job: Job) -> None:
     assert there.trash is not None
     assert "missing" in (there.storage_error or "")
     assert versions(services) == before
+
+
+@pytest.fixture
+def faulty(services: Services, aws: Any, clock: Clock) -> Callable[[Faults], Services]:
+    """The same GAS in another process, with faults in its calls."""
+
+    def make(faults: Faults) -> Services:
+        credentials = aws.session.get_credentials()
+        session = boto3.Session(
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            region_name="us-east-1",
+        )
+        faults.watch(session)
+        return build(services.settings, session=session, endpoint_url=aws.endpoint_url, now=clock)
+
+    return make
+
+
+def test_no_expedited_retrieval_to_be_had(services: Services, job: Job, faulty: Callable[[Faults], Services]) -> None:
+    """Where AWS has no capacity for an Expedited retrieval, a Standard one is asked for and recorded."""
+    archive_one(services, job.job_id)
+    begin_restore_job(services, job.job_id)
+    said = {
+        ArchiveBackend.VAULT: ("InitiateJob", "InsufficientCapacityException"),
+        ArchiveBackend.STORAGE_CLASS: ("RestoreObject", "GlacierExpeditedRetrievalNotAvailable"),
+    }
+    operation, word = said[services.settings.archive]
+    faults = Faults(operation, 1, refusal(word))
+    retrieval = ask(faulty(faults), job.job_id)
+    assert retrieval is not None
+    assert retrieval.tier is RetrievalTier.STANDARD
+    assert services.jobs.get(job.job_id).retrieval_tier == "Standard"
+
+
+def test_retrieval_that_was_asked_for_is_taken_up(
+    services: Services, job: Job, faulty: Callable[[Faults], Services]
+) -> None:
+    """A process that dies between asking and recording leaves a retrieval that the next one does not pay for again."""
+    archive_one(services, job.job_id)
+    begin_restore_job(services, job.job_id)
+    with pytest.raises(Crash):
+        ask(faulty(Faults("UpdateItem", 1, crash)), job.job_id)
+    counted = Faults()
+    assert ask(faulty(counted), job.job_id) is not None
+    assert counted.calls["InitiateJob"] == 0
+    assert thawed(services, job.job_id) is Outcome.THAWED
+
+
+def test_missing_copy_is_reported(services: Services, job: Job) -> None:
+    """Where the cold copy does not exist, the record says so, and whoever asked fails."""
+    archive_one(services, job.job_id)
+    cold = services.jobs.get(job.job_id)
+    assert cold.archive_token is not None
+    assert cold.archive_id is not None
+    services.archives[services.settings.archive].delete_copy(
+        job_id=job.job_id, token=cold.archive_token, archive_id=cold.archive_id
+    )
+    begin_restore_job(services, job.job_id)
+    with pytest.raises(ArchiveGone):
+        thaw(services, job.job_id)
+    assert "does not exist" in (services.jobs.get(job.job_id).storage_error or "")
+
+
+def test_large_result_goes_in_parts(services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result too large for one request is copied in parts, verified, and comes back the same."""
+    monkeypatch.setattr(vault, "PART_BYTES", 1 << 20)
+    monkeypatch.setattr(storage_class, "COPY_BYTES", 1 << 20)
+    monkeypatch.setattr(storage_class, "PART_BYTES", 5 << 20)
+    body = random.Random(3).randbytes((11 << 20) + 7)
+    job = completed_job(services, bodies={**BODIES, Output.VCF: body})
+    clock.ahead_s += DELAY_S + 1
+    assert archive_one(services, job.job_id) is Outcome.ARCHIVED
+    begin_restore_job(services, job.job_id)
+    assert thawed(services, job.job_id) is Outcome.THAWED
+    back = services.jobs.get(job.job_id)
+    assert link(services, back).content == body
+    assert_only(services, back)

@@ -61,10 +61,19 @@ def throttle(request: AWSRequest) -> AWSResponse | None:
     return AWSResponse(request.url, 503, {"x-amzn-errortype": "ThrottlingException"}, _Raw(body))
 
 
-def refuse(request: AWSRequest) -> AWSResponse | None:
-    """AWS refuses for a reason that no retry mends."""
-    body = b'{"__type": "AccessDeniedException", "message": "no"}'
-    return AWSResponse(request.url, 400, {"x-amzn-errortype": "AccessDeniedException"}, _Raw(body))
+def refusal(word: str) -> Fault:
+    """AWS refuses with this word, and no retry mends it."""
+
+    def refuse(request: AWSRequest) -> AWSResponse | None:
+        body = json.dumps({"__type": word, "code": word, "message": "no"}).encode()
+        if "/gas-results/" in request.url:
+            body = f"<Error><Code>{word}</Code><Message>no</Message></Error>".encode()
+        return AWSResponse(request.url, 400, {"x-amzn-errortype": word}, _Raw(body))
+
+    return refuse
+
+
+refuse = refusal("AccessDeniedException")
 
 
 class _Raw(bytes):
