@@ -22,7 +22,9 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
 
+from gas.errors import InputError, NotFound
 from gas.job import JOB_ID
 from gas_airflow.sensors import GlacierRetrievalSensor
 
@@ -59,13 +61,16 @@ def restore() -> None:
         from gas import subscription
         from gas_airflow.connections import connected_services
 
-        return subscription.begin(
-            connected_services(),
-            job_id=params["job_id"],
-            keep_s=params["keep"],
-            user_id=params["user_id"],
-            tier_version=params["tier_version"],
-        )
+        try:
+            return subscription.begin(
+                connected_services(),
+                job_id=params["job_id"],
+                keep_s=params["keep"],
+                user_id=params["user_id"],
+                tier_version=params["tier_version"],
+            )
+        except (InputError, NotFound) as error:
+            raise AirflowFailException(str(error)) from error
 
     GlacierRetrievalSensor.partial(task_id="retrieve").expand(job_ids=begin())
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from gas.archive import Retrieval
+    from gas.services import Services
 
 #: A restored copy is there for two days, and a retrieval that takes longer has failed.
 LONGEST_RETRIEVAL = timedelta(days=2)
@@ -72,44 +73,56 @@ class GlacierRetrievalSensor(BaseSensorOperator):
     def execute(self, context: Context) -> None:
         """Ask for what has not been asked for, and begin to wait. A later try first finishes what the last one left."""
         begun = self.job_ids if context["ti"].try_number > 1 else ()
-        self._advance(waiting=self.job_ids, ended=begun, failed={}, until=time.time() + self.timeout)
+        self._advance(ended=begun, failed={}, until=time.time() + self.timeout)
 
     def resume(
         self,
         context: Context,
         event: Mapping[str, Any],
-        waiting: Sequence[str],
-        failed: Mapping[str, str],
-        until: float,
+        failed: Mapping[str, str] | None = None,
+        until: float | None = None,
     ) -> None:
         """Thaw what has been retrieved, and wait for the rest."""
-        self._advance(waiting=waiting, ended=event["job_ids"], failed=dict(failed), until=until)
+        self._advance(ended=event["job_ids"], failed=dict(failed or {}), until=until or time.time() + self.timeout)
 
-    def _advance(self, *, waiting: Iterable[str], ended: Iterable[str], failed: dict[str, str], until: float) -> None:
+    def _advance(self, *, ended: Iterable[str], failed: dict[str, str], until: float) -> None:
+        """One turn.
+
+        :param ended: jobs whose retrieval has ended in some way.
+        :param failed: jobs that this try has given up, and why.
+        :param until: when the wait ends, in POSIX seconds.
+        """
         from gas.archive import Outcome, transfer
         from gas_airflow.connections import connected_services
         from gas_airflow.triggers import GlacierRetrievalTrigger
 
         services = connected_services()
-        back = frozenset(ended)
-        retrievals: list[Retrieval] = []
-        for job_id in waiting:
-            if job_id in back and self._tried(partial(transfer.thaw, services), job_id, failed) is Outcome.DAMAGED:
+        for job_id in ended:
+            if self._tried(partial(transfer.thaw, services), job_id, failed) is Outcome.DAMAGED:
                 failed[job_id] = "what came back is not the result; its record says more"
-            retrieval = self._tried(partial(transfer.ask, services), job_id, failed)
-            if retrieval is not None and job_id not in failed:
-                retrievals.append(retrieval)
+        retrievals = self._asked(services, [job_id for job_id in self.job_ids if job_id not in failed], failed)
         if retrievals:
             self.log.info("%d results are on their way back", len(retrievals))
             self.defer(
                 trigger=GlacierRetrievalTrigger(retrievals=[asdict(retrieval) for retrieval in retrievals]),
                 method_name=self.resume.__name__,
-                kwargs={"waiting": [r.job_id for r in retrievals], "failed": failed, "until": until},
+                kwargs={"failed": failed, "until": until},
                 timeout=timedelta(seconds=max(1.0, until - time.time())),
             )
         if failed:
             told = "; ".join(f"{job_id}: {trouble}" for job_id, trouble in failed.items())
             raise AirflowException(f"{len(failed)} results are not back: {told}")
+
+    def _asked(self, services: Services, job_ids: Sequence[str], failed: dict[str, str]) -> list[Retrieval]:
+        """What is to be waited for: in few calls, or one by one where one of the jobs stands in the way."""
+        from gas.archive import transfer
+
+        try:
+            return transfer.ask_all(services, job_ids)
+        except Exception:
+            self.log.warning("asking for all at once went wrong; asking one by one", exc_info=True)
+            each = [self._tried(partial(transfer.ask, services), job_id, failed) for job_id in job_ids]
+            return [retrieval for retrieval in each if retrieval is not None]
 
     def _tried(self, step: Callable[[str], Any], job_id: str, failed: dict[str, str]) -> Any:
         """The step's answer; ``None`` where it failed, which is noted, or where the job is gone, which is well."""

@@ -7,20 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, TaskDeferred
 
-from gas.archive import Outcome, Retrieval, RetrievalTier
+from gas.archive import ArchiveGone, Outcome, Retrieval, RetrievalTier
 from gas.errors import NotFound
 from gas.job import ArchiveBackend
 from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
+
+if TYPE_CHECKING:
+    from airflow.sdk.exceptions import TaskDeferred
 
 pytestmark = [*AIRFLOWS_OWN_WARNINGS, pytest.mark.usefixtures("airflow_home")]
 
 
 def deferral(wait: Callable[[], object]) -> TaskDeferred:
+    from airflow.sdk.exceptions import TaskDeferred
+
     with pytest.raises(TaskDeferred) as caught:
         wait()
     return caught.value
@@ -79,9 +83,15 @@ class Archive:
     hot: set[str] = field(default_factory=set)
     trouble: dict[str, Exception] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+
+    def ask_all(self, _: Any, job_ids: list[str]) -> list[Retrieval]:
+        return [retrieval for retrieval in (self.ask(_, job_id) for job_id in job_ids) if retrieval]
 
     def ask(self, _: Any, job_id: str) -> Retrieval | None:
         self.asked.append(job_id)
+        if job_id in self.lost:
+            raise ArchiveGone(f"the cold copy of {job_id} does not exist")
         if job_id == "gone":
             raise NotFound("there is no job gone")
         if job_id in self.hot:
@@ -114,6 +124,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Archive:
 
     made = Archive()
     monkeypatch.setattr(transfer, "ask", made.ask)
+    monkeypatch.setattr(transfer, "ask_all", made.ask_all)
     monkeypatch.setattr(transfer, "thaw", made.thaw)
     monkeypatch.setattr(connections, "connected_services", lambda: None)
     return made
@@ -165,6 +176,7 @@ def test_set_waits_two_days_in_all(archive: Archive) -> None:
 def test_wait_that_takes_too_long_fails_the_task(archive: Archive) -> None:
     """After two days Airflow ends the wait, and the task with it."""
     from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
+    from airflow.sdk.exceptions import AirflowSensorTimeout
 
     with pytest.raises(AirflowSensorTimeout):
         retrieval_sensor("a").resume_execution(TRIGGER_FAIL_REPR, {"error": "Trigger timeout"}, None)
@@ -172,6 +184,8 @@ def test_wait_that_takes_too_long_fails_the_task(archive: Archive) -> None:
 
 def test_trouble_with_one_job_stops_no_other(archive: Archive) -> None:
     """A member that cannot be thawed is named when the others are back, and its task fails, to be tried again."""
+    from airflow.sdk.exceptions import AirflowException
+
     archive.trouble["a"] = ConnectionError("AWS does not answer")
     archive.damaged.add("d")
     sensor = retrieval_sensor("a", "b", "d")
@@ -181,6 +195,19 @@ def test_trouble_with_one_job_stops_no_other(archive: Archive) -> None:
     with pytest.raises(AirflowException, match="2 results are not back: a: ConnectionError: AWS does not answer; d: "):
         resumed(sensor, second, "b")()
     assert archive.thawed == ["b"]
+
+
+def test_copy_that_does_not_exist_stops_no_other(archive: Archive) -> None:
+    """The others are asked for and come back; then the task fails and names the one whose copy is gone."""
+    from airflow.sdk.exceptions import AirflowException
+
+    archive.lost.add("b")
+    sensor = retrieval_sensor("a", "b", "c")
+    first = deferral(lambda: sensor.execute(context()))
+    assert waits_for(first) == ["a", "c"]
+    with pytest.raises(AirflowException, match="1 results are not back: b: ArchiveGone: the cold copy of b"):
+        resumed(sensor, first, "a", "c")()
+    assert archive.thawed == ["a", "c"]
 
 
 def test_next_try_first_finishes_what_the_last_one_left(archive: Archive) -> None:
