@@ -62,11 +62,15 @@ def throttle(request: AWSRequest) -> AWSResponse | None:
     return AWSResponse(request.url, 503, {"x-amzn-errortype": "ThrottlingException"}, _Raw(body))
 
 
+def canned(request: AWSRequest, body: dict[str, Any]) -> AWSResponse:
+    """An answer of DynamoDB's that is an error."""
+    return AWSResponse(request.url, 400, {}, _Raw(json.dumps(body).encode()))
+
+
 def conflict(request: AWSRequest) -> AWSResponse | None:
     """Another's transaction is at work on one of the items."""
     reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "busy"}]
-    body = {"__type": "TransactionCanceledException", "message": "busy", "CancellationReasons": reasons}
-    return AWSResponse(request.url, 400, {}, _Raw(json.dumps(body).encode()))
+    return canned(request, {"__type": "TransactionCanceledException", "CancellationReasons": reasons})
 
 
 def refusal(word: str) -> Fault:
