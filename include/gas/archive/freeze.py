@@ -111,7 +111,7 @@ def _from_hot(services: Services, job: Job, interval_end: int | None, profile: P
         claimed = services.jobs.find(job.job_id)
         if claimed is None or claimed.storage_state is not StorageState.ARCHIVING or claimed.archive_token != token:
             return Outcome.NOTHING
-    return _copied(services, claimed, resumed=False) or Outcome.RETURNED
+    return _copied(services, claimed, resumed=False) or Outcome.NOTHING
 
 
 def _copied(services: Services, job: Job, *, resumed: bool) -> Outcome | None:
@@ -152,13 +152,12 @@ def _given_up(services: Services, job: Job, copy: ColdCopy | None, *, damage: st
     archive_id = copy.archive_id if copy else None
     hot = services.storage.unarchive(job, archive_id=archive_id, listed=archive.lists_copies, damage=damage)
     if hot is None:
-        if archive_id:
-            there = services.jobs.find(job.job_id)
-            if there and there.trash and there.trash.archive_id == archive_id:  # it was applied, and its answer lost
-                empty_trash(services, job.job_id)
-                return Outcome.RETURNED
+        hot = services.jobs.find(job.job_id)
+        trash = hot.trash if hot and hot.trash and hot.trash.token == token else None
+        if archive_id and not (trash and trash.archive_id == archive_id):
             archive.delete_copy(job_id=job.job_id, token=token, archive_id=archive_id)
-        return None
+        if hot is None or trash is None:
+            return None
     if hot.trash:
         empty_trash(services, job.job_id)
     return Outcome.RETURNED
