@@ -54,21 +54,19 @@ def current_account() -> Account:
     return Account(profile=profile, upload_limit_bytes=upload_limit_bytes(services().settings, profile))
 
 
-def public_form(job: Job) -> dict[str, Any]:
-    """The public form of a job of the person whom this request speaks for."""
-    return job_to_json(job, not_before=_not_before(job))
+def public_form(job: Job, account: Account) -> dict[str, Any]:
+    """The public form of one of the account's own jobs."""
+    return job_to_json(job, not_before=_not_before(job, account))
 
 
-def link_life_s(job: Job) -> int | None:
+def link_life_s(job: Job, account: Account) -> int | None:
     """How long the job's result is sure to stay where it is, in seconds; ``None`` where nothing moves it."""
-    moves = _not_before(job)
+    moves = _not_before(job, account)
     return None if moves is None else moves - int(time.time())
 
 
-def _not_before(job: Job) -> int | None:
-    if job.storage_state is None:
-        return None
-    return subscription.not_before(job, current_account().profile, delay_s=services().settings.free_result_ttl_s)
+def _not_before(job: Job, account: Account) -> int | None:
+    return subscription.not_before(job, account.profile, delay_s=services().settings.free_result_ttl_s)
 
 
 def account_box() -> Account | None:

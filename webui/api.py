@@ -272,7 +272,8 @@ class JobsApi(GasApi):
             503: {$ref: '#/components/responses/Unavailable'}
         """
         wanted = body_as(NewJob)
-        profile = current_account().profile
+        account = current_account()
+        profile = account.profile
         try:
             services().jobs.owned(wanted.job_id, profile.user_id)
             status = 200
@@ -285,7 +286,7 @@ class JobsApi(GasApi):
             file_name=wanted.file_name,
             reference=wanted.reference,
         )
-        return public_form(job), status
+        return public_form(job, account), status
 
     @expose("")
     @permitted
@@ -310,13 +311,14 @@ class JobsApi(GasApi):
             raise InputError("limit must be a whole number from 1 to 100.")
         if status is not None and status not in set(JobStatus):
             raise InputError(f"status must be one of {', '.join(JobStatus)}.")
+        account = current_account()
         page = services().jobs.of_user(
-            current_account().user_id,
+            account.user_id,
             limit=int(limit),
             cursor=request.args.get("cursor") or None,
             status=JobStatus(status) if status else None,
         )
-        return {"jobs": [public_form(job) for job in page.items], "next_cursor": page.cursor}
+        return {"jobs": [public_form(job, account) for job in page.items], "next_cursor": page.cursor}
 
     @expose("/<job_id>")
     @permitted
@@ -334,7 +336,8 @@ class JobsApi(GasApi):
             401: {$ref: '#/components/responses/Unauthorized'}
             404: {$ref: '#/components/responses/NotFound'}
         """
-        return public_form(owned_job(job_id))
+        account = current_account()
+        return public_form(owned_job(job_id, account), account)
 
     @expose("/<job_id>", methods=("DELETE",))
     @permitted
@@ -412,24 +415,25 @@ class JobsApi(GasApi):
             404: {$ref: '#/components/responses/NotFound'}
             409: {$ref: '#/components/responses/Archived'}
         """
-        job = owned_job(job_id)
+        account = current_account()
+        job = owned_job(job_id, account)
         if what == INPUT:
             return redirect(services().objects.presigned_download(job.input, file_name=job.input_file_name))
         output = _output(what)
         stored = self._stored(job.outputs.get(output), output)
         if not job.readable(output):
-            raise subscription.why_unavailable(job, current_account().profile)
+            raise subscription.why_unavailable(job, account.profile)
         return redirect(
             services().objects.presigned_download(
                 stored,
                 file_name=job.output_file_name(output),
                 content_type=OUTPUT_KEYS[output][1],
-                at_most_s=link_life_s(job) if output in ARCHIVED_OUTPUTS else None,
+                at_most_s=link_life_s(job, account) if output in ARCHIVED_OUTPUTS else None,
             )
         )
 
     def _text(self, job_id: str, output: Output, content_type: str) -> Response:
-        stored = self._stored(owned_job(job_id).outputs.get(output), output)
+        stored = self._stored(owned_job(job_id, current_account()).outputs.get(output), output)
         return Response(services().objects.read_text(stored, TEXT_BYTES), content_type=f"{content_type}; charset=utf-8")
 
     @staticmethod

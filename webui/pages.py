@@ -17,7 +17,7 @@ from gas.job import JOB_ID, Job, JobStatus, Output, new_job_id
 from gas.profiles_table import Tier
 from webui import headers, show, tokens
 from webui.access import HEALTH_PATH, permitted, safe_next
-from webui.account import current_account, public_form, services
+from webui.account import Account, current_account, public_form, services
 
 JOBS_PER_PAGE = 25
 SUMMARY_BYTES = 4 << 20
@@ -59,10 +59,9 @@ class JobsView(BaseView):
     @expose("/")
     @permitted
     def mine(self) -> str:
-        page = services().jobs.of_user(
-            current_account().user_id, limit=JOBS_PER_PAGE, cursor=request.args.get("cursor") or None
-        )
-        jobs = [public_form(job) for job in page.items]
+        account = current_account()
+        page = services().jobs.of_user(account.user_id, limit=JOBS_PER_PAGE, cursor=request.args.get("cursor") or None)
+        jobs = [public_form(job, account) for job in page.items]
         return render_template(
             "gas/jobs.html",
             jobs=jobs,
@@ -87,7 +86,8 @@ class JobsView(BaseView):
     @expose("/<job_id>")
     @permitted
     def one(self, job_id: str) -> str:
-        job = owned_job(job_id)
+        account = current_account()
+        job = owned_job(job_id, account)
         summary, trouble = None, None
         if job.job_status is JobStatus.COMPLETED:
             try:
@@ -96,8 +96,8 @@ class JobsView(BaseView):
                 trouble = str(error)
         return render_template(
             "gas/job.html",
-            job=public_form(job),
-            tier=current_account().profile.tier,
+            job=public_form(job, account),
+            tier=account.profile.tier,
             summary=summary,
             trouble=trouble,
             ended=job.job_status.ended,
@@ -108,12 +108,13 @@ class JobsView(BaseView):
     @expose("/<job_id>/delete")
     @permitted
     def confirm(self, job_id: str) -> str:
-        return render_template("gas/delete.html", job=public_form(owned_job(job_id)))
+        account = current_account()
+        return render_template("gas/delete.html", job=public_form(owned_job(job_id, account), account))
 
     @expose("/<job_id>/delete", methods=("POST",))
     @permitted
     def delete(self, job_id: str) -> Response:
-        job = owned_job(job_id)
+        job = owned_job(job_id, current_account())
         deletion.delete(services(), job_id=job.job_id, user_id=job.user_id)
         return redirect("/jobs/")
 
@@ -192,11 +193,11 @@ def login_request(fields: Any) -> tokens.LoginRequest:
     )
 
 
-def owned_job(job_id: str) -> Job:
-    """The signed-in person's job: every page and every call of the API finds jobs through here.
+def owned_job(job_id: str, account: Account) -> Job:
+    """The account's own job: every page and every call of the API finds jobs through here.
 
     :raises NotFound: when there is none, or it is somebody else's; the two are not told apart.
     """
     if not JOB_ID.fullmatch(job_id):
         raise NotFound(f"there is no job {job_id}")
-    return services().jobs.owned(job_id, current_account().user_id)
+    return services().jobs.owned(job_id, account.user_id)

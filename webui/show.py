@@ -35,6 +35,8 @@ STATUS_WORDS = {
     "FAILED": "Failed",
     "CANCELLED": "Cancelled",
 }
+#: Where a result is that cannot be downloaded.
+PLACE_WORDS = {"ARCHIVED": "in the archive", "THAWING": "on its way back"}
 #: What each file is for.
 OUTPUT_WORDS = {
     "vcf": ("Annotated VCF", "bgzip, for any tool that reads VCF"),
@@ -81,7 +83,7 @@ class Summary:
 def install(app: Flask) -> None:
     """Give the templates their filters and words."""
     app.jinja_env.filters.update(size=size, count=count, when=when)
-    app.jinja_env.globals.update(STATUS_WORDS=STATUS_WORDS, OUTPUT_WORDS=OUTPUT_WORDS)
+    app.jinja_env.globals.update(STATUS_WORDS=STATUS_WORDS, PLACE_WORDS=PLACE_WORDS, OUTPUT_WORDS=OUTPUT_WORDS)
 
 
 def advice(error_kind: str | None) -> str:

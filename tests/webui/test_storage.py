@@ -81,6 +81,7 @@ def test_archived_result_explains_itself(alice: Browser, jobs: Jobs, services: S
     assert "Upgrade and bring it back" in page
     assert "download/vcf" not in page
     assert "D614G" in page  # the first rows, of the summary
+    assert "in the archive" in alice.get("/jobs/").text
 
 
 def test_way_back_is_shown(alice: Browser, jobs: Jobs, services: Services) -> None:
