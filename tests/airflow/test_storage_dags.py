@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -113,6 +115,44 @@ def test_restore_of_nothing_is_refused(dag_bag: DagBag, services: Services, conf
         assert restored(dag_bag, **conf) == "failed"
     except ParamValidationError:
         assert "user_id" not in conf
+
+
+def test_backfill_keeps_to_its_own_interval(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """A scheduled run takes everything due before its end; a backfill only what came due since its beginning."""
+    due = dag_bag.dags["archive"].get_task("due").python_callable
+    since = datetime.fromtimestamp(job.due_since, UTC)
+
+    def found(run_type: str, start: datetime) -> list[list[str]]:
+        return due(before=job.due_since + 1, dag_run=SimpleNamespace(run_type=run_type, data_interval_start=start))
+
+    later = since + timedelta(seconds=1)
+    assert found("scheduled", later) == found("backfill", since) == [[job.job_id]]
+    assert found("backfill", later) == []
+
+
+def test_backfill_of_reconcile_looks_at_jobs_of_its_interval(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """Jobs submitted in the interval are checked although nothing of them is open."""
+    repair = dag_bag.dags["reconcile"].get_task("reconcile").python_callable
+    services.objects.delete_version(job.outputs[Output.VCF])
+    submitted = datetime.fromtimestamp(job.submit_time, UTC)
+    minute = timedelta(minutes=1)
+
+    def run(start: datetime) -> Any:
+        return SimpleNamespace(run_type="backfill", data_interval_start=start, data_interval_end=start + minute)
+
+    assert repair(run(submitted - 2 * minute)) == 0
+    assert repair(run(submitted)) == 1
+    assert services.jobs.get(job.job_id).storage_error
+
+
+def test_few_runs_of_archive_wait(dag_bag: DagBag) -> None:
+    """Runs follow the interval that the delay asks for, from the day of installation, and there is room for them."""
+    from airflow.sdk import DeltaDataIntervalTimetable
+
+    dag, settings = dag_bag.dags["archive"], Settings.from_environment()
+    assert dag.schedule == DeltaDataIntervalTimetable(settings.archive_interval)
+    assert dag.start_date.date() == settings.installed
+    assert settings.waiting_runs < dag.max_active_runs <= 20
 
 
 def test_run_without_anything_due_succeeds(dag_bag: DagBag, services: Services) -> None:
