@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import boto3
 
+from tests.faults.harness import Crash
+
 
 class Points:
     """The scheduling points of a session: each of its calls."""
@@ -27,7 +29,16 @@ class Points:
         """The calling thread is this actor's."""
         self._here.actor = actor
 
+    def die_at(self, call: int | None) -> None:
+        """The calling thread's process dies before its so-manieth call from now on (from 1)."""
+        self._here.left = call
+
     def _stop(self, event_name: str, **_: Any) -> None:
+        left = getattr(self._here, "left", None)
+        if left is not None:
+            self._here.left = left - 1
+            if left == 1:
+                raise Crash
         actor = getattr(self._here, "actor", None)
         if actor is not None:
             actor.stop(event_name.rpartition(".")[2])
