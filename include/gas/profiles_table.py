@@ -7,7 +7,7 @@ they acted on is still in force.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -82,6 +82,10 @@ class ProfilesTable:
         if item is None:
             raise NotFound(f"there is no user {user_id}")
         return _profile(item)
+
+    def find_many(self, user_ids: Collection[str]) -> dict[str, Profile]:
+        """The profiles that exist among these, read consistently, by person."""
+        return {user_id: _profile(item) for user_id, item in self._table.get_many(list(user_ids)).items()}
 
     def set_tier(self, user_id: str, tier: Tier) -> Profile:
         """Put the person on a plan; nothing changes where they are on it already.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from gas.archive import ColdCopy, Outcome, SourceGone
@@ -25,32 +26,43 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Results of a chunk on their way at the same time: each is mostly waiting for AWS.
+AT_ONCE = 4
+
 DAMAGED = (
     "the stored result differs from the SHA-256 that was recorded when it was made, so it was not archived; it was "
     "left as it is"
 )
 
 
-def archive_all(services: Services, job_ids: Sequence[str], *, interval_end: int | None = None) -> Counter[Outcome]:
-    """Archive a chunk of results, reading each person's profile once; returns how often each outcome came.
+def archive_all(
+    services: Services, job_ids: Sequence[str], *, interval_end: int | None = None, at_once: int = AT_ONCE
+) -> Counter[Outcome]:
+    """Archive a chunk of results, reading all records and profiles first; returns how often each outcome came.
 
     :param interval_end: leave alone what is due since this time or later.
+    :param at_once: how many results are on their way at the same time.
     :raises Exception: the first that was met, after all others have been tried.
     """
-    outcomes: Counter[Outcome] = Counter()
-    profiles: dict[str, Profile] = {}
-    failed: list[Exception] = []
-    for job in services.jobs.find_many(job_ids):
+    jobs = services.jobs.find_many(job_ids)
+    profiles = services.profiles.find_many({job.user_id for job in jobs})
+
+    def outcome_of(job: Job) -> Outcome | Exception:
         try:
-            if job.user_id not in profiles:
-                profiles[job.user_id] = services.profiles.get(job.user_id)
-            outcomes[_archived(services, job, interval_end, profiles[job.user_id])] += 1
+            return _archived(services, job, interval_end, profiles.get(job.user_id))
         except Exception as error:
             log.exception("job %s could not be archived", job.job_id)
-            failed.append(error)
-    if failed:
-        raise failed[0]
-    return outcomes
+            return error
+
+    if at_once == 1:
+        outcomes = list(map(outcome_of, jobs))
+    else:
+        with ThreadPoolExecutor(at_once) as threads:
+            outcomes = list(threads.map(outcome_of, jobs))
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return Counter(outcome for outcome in outcomes if isinstance(outcome, Outcome))
 
 
 def archive_one(services: Services, job_id: str, *, interval_end: int | None = None) -> Outcome:

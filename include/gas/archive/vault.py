@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 #: Up to this size an archive goes up in one request; above it in parts of a power of two MiB, at most 10,000 of them.
 #: https://docs.aws.amazon.com/amazonglacier/latest/dev/api-multipart-initiate-upload.html
-PART_BYTES = 16 * MIB
+PART_BYTES = 8 * MIB
 PARTS = 10_000
 #: What was retrieved can be read for 24 hours. What has less than four of them left is asked for again.
 READABLE = timedelta(hours=20)
