@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
 CHUNK_BYTES = MIB
-#: Above this a file goes up in parts; S3 takes up to 10,000 parts, so 640 GB.
-PART_BYTES = 64 * MIB
+#: Above this a file goes up in parts of this size, of which some are in memory at a time. S3 takes up to 10,000 parts:
+#: those of a file above 160 GB are larger.
+PART_BYTES = 16 * MIB
+PARTS = 10_000
 PART_THREADS = 4
 #: No link lives shorter, or a slow click would find it dead.
 SHORTEST_LINK_S = 60
@@ -260,18 +262,19 @@ class Objects:
 
     def _upload_parts(self, path: Path, *, bucket: str, key: str, size: int, content_type: str) -> str:
         s3 = self._aws.s3
+        part_bytes = max(PART_BYTES, -(-size // PARTS))
         upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key, ContentType=content_type)["UploadId"]
 
         def put(number: int) -> dict[str, Any]:
             with path.open("rb") as part:
-                part.seek((number - 1) * PART_BYTES)
-                body = part.read(PART_BYTES)
+                part.seek((number - 1) * part_bytes)
+                body = part.read(part_bytes)
             answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body)
             return {"ETag": answer["ETag"], "PartNumber": number}
 
         try:
             with ThreadPoolExecutor(PART_THREADS) as threads:
-                parts: Any = list(threads.map(put, range(1, -(-size // PART_BYTES) + 1)))
+                parts: Any = list(threads.map(put, range(1, -(-size // part_bytes) + 1)))
             return s3.complete_multipart_upload(
                 Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
             )["VersionId"]
