@@ -23,17 +23,19 @@ from pathlib import Path
 import psutil
 from genomes import Ground, human, seeded, variants
 
+from gas.annotation.stages import COMPRESSION_LEVEL
+
 _GAS = [sys.executable, "-c", "from gas.cli import main; main()", "annotate"]
 _BY_HAND = """
 import sys
 import duckdb, pysam.bcftools as bcftools
-fasta, gff, source, columns, given, folder = sys.argv[1:]
+fasta, gff, source, columns, given, folder, level = sys.argv[1:]
 def run(command, *arguments):
     getattr(bcftools, command)(*arguments, catch_stdout=False)
 run("norm", "-m", "-any", "-f", fasta, "-Ou", "-o", f"{folder}/n.bcf", given)
 run("csq", "-l", "-v", "0", "-f", fasta, "-g", gff, "-Ob0", "-W", "-o", f"{folder}/c.bcf", f"{folder}/n.bcf")
 run("annotate", "-a", source, "-c", columns, "-Ou", "-o", f"{folder}/a.bcf", f"{folder}/c.bcf")
-run("view", "-Oz", "-o", f"{folder}/r.vcf.gz", f"{folder}/a.bcf")
+run("view", f"-Oz{level}", "-o", f"{folder}/r.vcf.gz", f"{folder}/a.bcf")
 run("index", "-f", "-t", f"{folder}/r.vcf.gz")
 fields = "".join(f"\\t%{c.removeprefix('INFO/')}" for c in columns.split(",")[1:])
 run("query", "-o", f"{folder}/t.tsv", "-f", f"%CHROM\\t%POS\\t%ID\\t%REF\\t%ALT\\t%BCSQ{fields}\\n", f"{folder}/a.bcf")
@@ -142,7 +144,8 @@ class Bench:
         folder.mkdir(exist_ok=True)
         source, columns = self._sources
         reference = self._ground.reference
-        arguments = [str(reference.fasta), str(reference.gff), str(source), columns, str(given), str(folder)]
+        files = [str(reference.fasta), str(reference.gff), str(source), columns, str(given), str(folder)]
+        arguments = [*files, str(COMPRESSION_LEVEL)]
         subprocess.run([sys.executable, "-c", _BY_HAND, *arguments], check=True, stderr=subprocess.DEVNULL)
 
     def _csq(self, given: Path) -> None:
@@ -189,7 +192,7 @@ class Bench:
         return config
 
     def _memory(self, many: Path, few: Path) -> None:
-        """The largest sum of resident memory of the command and all its processes."""
+        """The largest sum of memory of the command and all its processes."""
         peaks = [_peak_bytes(lambda given=given: self._gas(given, processors=1)) for given in (many, few)]
         _say(
             "peak memory of gas annotate, many variants / a tenth of them",
@@ -202,7 +205,9 @@ class Bench:
 
 
 def _peak_bytes(run: Callable[[], None]) -> int:
-    """Run it, and watch the memory of this process's descendants; shared pages count in each."""
+    """Run it, and watch the memory of this process's descendants: proportional set size, so that what forked
+    processes share counts once.
+    """
     done = threading.Event()
     peak = 0
 
@@ -213,8 +218,8 @@ def _peak_bytes(run: Callable[[], None]) -> int:
             total = 0
             for process in own.children(recursive=True):
                 try:
-                    total += process.memory_info().rss
-                except psutil.NoSuchProcess:
+                    total += process.memory_full_info().pss
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
                     continue  # it ended between the listing and the look
             peak = max(peak, total)
 

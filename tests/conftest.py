@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from gas.references import Reference
 
 STACK_PORTS = 4  # the web app, Airflow, and the stand-ins for AWS and Globus
+
+
+def pytest_configure() -> None:
+    """Let SIGTERM end a run as Ctrl-C does, so that the stack it started is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def free_ports(count: int = 1) -> int:
@@ -141,7 +147,7 @@ def postgres_layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout
         postgres.make_databases(layout)
         yield layout
     finally:
-        process.send_signal(2)  # SIGINT: a fast shutdown
+        process.send_signal(signal.SIGINT)  # a fast shutdown
         process.wait(timeout=30)
 
 

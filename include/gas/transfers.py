@@ -39,7 +39,6 @@ TRANSIENT = frozenset(
     }
 )
 
-_CHUNK_BYTES = 1 << 20
 _S3_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
@@ -122,7 +121,8 @@ def fetch(
                     stream.seek(0)
                     stream.truncate()
                 total = done + int(response.headers.get("Content-Length", 0))
-                for chunk in response.iter_raw(_CHUNK_BYTES):
+                # As it comes in: what is gathered into larger pieces first is lost when the connection breaks.
+                for chunk in response.iter_raw():
                     stream.write(chunk)
                     digest.update(chunk)
                     done += len(chunk)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 PROGRAM = """
 import sys
+from pathlib import Path
 sys.argv = ["airflow", {component!r}]
 import airflow.sdk
 from gas_airflow.plugin import GasPlugin

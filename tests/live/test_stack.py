@@ -145,6 +145,7 @@ def test_nothing_is_left_and_nothing_lost_after_a_kill(stack: Stack) -> None:
     started = recorded(stack.layout.state)
     assert started is not None
     before = _members(stack)
+    services.airflow.close()
 
     os.kill(started.pid, signal.SIGKILL)
     assert stack.down() is True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import NamedTuple
 
 from tests.model.storage import (
@@ -24,9 +25,6 @@ from tests.model.storage import (
     Rules,
     World,
 )
-
-COPIES = "copy"
-"""The call that makes what only its maker can name."""
 
 UNDISTURBED = "annotate"
 """A process whose own crashes are another matter: its attempts are fenced."""
@@ -45,6 +43,8 @@ class Setup:
     """What people, the clock and Glacier do: each script in its order, at any time."""
     lone: Sequence[str] = ()
     """Processes that nobody runs again when they crash."""
+    under_way: Sequence[Frame] = ()
+    """Processes that began before ``world``; like the lone ones, not run again."""
     vault: bool = True
     faults: int = 0
     """Crashes and lost answers in all."""
@@ -85,7 +85,7 @@ class Checker:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._starts = (*setup.processes, *setup.lone)
+        self._starts = (*setup.processes, *setup.lone, *(frame.call for frame in setup.under_way))
         self._protocol = Protocol(setup.rules, vault=setup.vault)
         self._conflicting = Protocol(setup.rules, vault=setup.vault, conflict=True)
         self._in_order: dict[World, str | None] = {}
@@ -93,7 +93,8 @@ class Checker:
     def run(self, *, limit: int = 5_000_000) -> Report:
         """Search until the first violation, the end, or ``limit`` states."""
         setup = self._setup
-        first = State(setup.world, tuple(map(Frame, self._starts)), (0,) * len(setup.scripts), setup.faults)
+        frames = (*map(Frame, (*setup.processes, *setup.lone)), *setup.under_way)
+        first = State(setup.world, frames, (0,) * len(setup.scripts), setup.faults)
         came_from: dict[State, tuple[State, str] | None] = {first: None}
         layer = [first]
         transitions = 0
@@ -106,7 +107,7 @@ class Checker:
                     transitions += 1
                     if after in came_from:
                         continue
-                    came_from[after] = (state, label)
+                    came_from[after] = (state, intern(label))  # a few dozen, each kept thousands of times
                     violation = wrong_now(after.world) or wrong_change(state.world, after.world)
                     if violation:
                         return Report(len(came_from), transitions, False, violation, _trace(came_from, after))
@@ -150,17 +151,19 @@ class Checker:
         start = self._starts[number]
         again = Frame(start, rerun=True) if number < len(self._setup.processes) else None
         if again is None or frame._replace(rerun=True) != again:
-            before = _excuse(state.world, frame)
+            before = _excuse(state.world, frame, again)
             yield f"{name} (crash before)", self._with(state, number, before, again, faults=1), False
         if after != state.world:
-            lost = _excuse(after, frame, made_since=state.world)
-            yield f"{name} (crash after)", self._with(state, number, lost, again, faults=1), False
-            yield f"{name} (answer lost, sent again)", self._with(state, number, lost, frame, faults=1), False
+            died = _excuse(after, frame, again, made_since=state.world)
+            yield f"{name} (crash after)", self._with(state, number, died, again, faults=1), False
+            unanswered = _excuse(after, frame, frame, made_since=state.world)
+            yield f"{name} (answer lost, sent again)", self._with(state, number, unanswered, frame, faults=1), False
 
     @staticmethod
     def _with(state: State, number: int, world: World, frame: Frame | None, *, faults: int = 0) -> State:
-        if world.excused:
-            world = world._replace(excused=world.excused & {copy[0] for copy in world.cold})
+        if world.excused or world.strays:
+            excused = world.excused & {copy[0] for copy in world.cold}
+            world = world._replace(excused=excused, strays=world.strays & world.versions)
         frames = (*state.frames[:number], frame, *state.frames[number + 1 :])
         return State(world, frames, state.told, state.faults - faults)
 
@@ -177,6 +180,8 @@ class Checker:
             world = self._undisturbed(world, "reconcile")
             if world.profile.restore_pending:
                 world = self._undisturbed(world._replace(restore_submitted=True), "restore")
+            elif world.record is not None and world.record.state == THAWING:
+                world = self._undisturbed(world, "restore_job")
             violation = wrong_now(world)
             if violation:
                 return f"{violation}, after repair"
@@ -184,11 +189,11 @@ class Checker:
                 break
         else:
             return "repair never ends"
-        left = wrong_tier(world) or left_over(world, excused=world.excused)
+        left = wrong_tier(world) or left_over(world, excused=world.excused, strays=world.strays)
         if left:
             return left
         world = self._undisturbed(world, "inventory")
-        return wrong_now(world) or left_over(world, excused=frozenset())
+        return wrong_now(world) or left_over(world)
 
     def _undisturbed(self, world: World, start: str) -> World:
         frame: Frame | None = Frame(start, rerun=True)
@@ -242,27 +247,38 @@ def wrong_tier(world: World) -> str | None:
     return None
 
 
-def left_over(world: World, *, excused: frozenset[int]) -> str | None:
-    """What lies about at rest."""
+def left_over(
+    world: World, *, excused: frozenset[int] = frozenset(), strays: frozenset[int] = frozenset()
+) -> str | None:
+    """What lies about at rest, save what only inventory can find."""
     record = world.record
     if record is not None and record.trash:
         return "the trash is full"
     if record is not None and record.state == ARCHIVED and not record.cleared:
         return "the hot version of an ARCHIVED result is not known to be deleted"
     gone = record is None or record.state == DELETING
-    if world.versions - ({record.hot} if not gone and record.state == HOT else set()):
+    if world.versions - ({record.hot} if not gone and record.state == HOT else set()) - strays:
         return "ORPHAN version" if not gone else "deleted, and a version is still there"
     if {copy[0] for copy in world.cold} - ({None} if gone else {record.archive}) - excused:
         return "ORPHAN cold copy" if not gone else "deleted, and a cold copy is still there"
     return None
 
 
-def _excuse(world: World, frame: Frame, *, made_since: World | None = None) -> World:
-    """The one window: a copy was made, and whoever made it died or got no answer before a record could name it."""
-    made = {copy[0] for copy in (world.cold - made_since.cold if made_since else ())} if frame.call == COPIES else set()
+def _excuse(world: World, frame: Frame, again: Frame | None, *, made_since: World | None = None) -> World:
+    """Note what its maker can never name again, and the record does not name yet.
+
+    A cold copy whose maker died, or got no answer; and a version whose maker died for good: one that is run again
+    clears up after itself.
+    """
+    made = {copy[0] for copy in world.cold - made_since.cold} if made_since and frame.call == "copy" else set()
     if frame.call in ("commit", "commit_refused", "unarchive", "drop_copy") and frame.made is not None:
         made.add(frame.made)
-    return world._replace(excused=world.excused | made) if made else world
+    put = set(world.versions - made_since.versions) if made_since and frame.call == "put" else set()
+    if frame.call in ("thaw_commit", "thaw_refused", "drop_version") and frame.made is not None:
+        put.add(frame.made)
+    if made:
+        world = world._replace(excused=world.excused | made)
+    return world._replace(strays=world.strays | put) if put and again is None else world
 
 
 def _trace(came_from: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:

@@ -83,6 +83,8 @@ class World(NamedTuple):
     """The next id of each kind."""
     excused: frozenset[int] = frozenset()
     """Cold copies whose maker died, or lost the answer, before the record could name them. No process sees this."""
+    strays: frozenset[int] = frozenset()
+    """Versions put by a thaw that died for good before it learnt that another had been faster."""
 
     def due(self, since: int | None) -> bool:
         """Whether a full delay has passed."""
@@ -630,11 +632,9 @@ class Protocol:
             return world, frame.to("reconcile_owner", seen=record, token=record.token)
         if record.state == ARCHIVED and not record.cleared:
             return world, frame.to("delete_hot", seen=record)
-        if record.state == THAWING:
-            return world, self._thawing(frame, record)
         if record.state == DELETING:
             return world, frame.to("sweep_versions", seen=record._replace(cleared=False))
-        return world, None
+        return world, None  # of THAWING it submits a run, whose re-run knows the job and clears up after itself
 
     def reconcile_owner(self, world: World, frame: Frame) -> Step:
         """Read the profile of an ARCHIVING result's owner."""

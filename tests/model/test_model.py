@@ -12,6 +12,7 @@ from tests.model.storage import (
     HOT,
     RUNNING,
     THAWING,
+    Frame,
     Profile,
     Record,
     Rules,
@@ -47,6 +48,14 @@ THAWED = World(
     cold=frozenset({(0, 0)}),
     ids=(2, 1, 1, 0),
 )
+LATE_THAW = Frame("thaw_commit", seen=BEING_THAWED.record, made=1, back="restore_read")
+"""It read BEING_THAWED and put version 1, and was paused; then its twin put version 2 and committed it."""
+THAWED_BY_TWIN = World(
+    record=Record(HOT, hot=2, trash=Trash(0, 0, frozenset({0}))),
+    versions=frozenset({1, 2}),
+    cold=frozenset({(0, 0)}),
+    ids=(3, 1, 1, 1),
+)
 PREMIUM = World(profile=Profile(premium=True, free_since=None, tier_version=1))
 PREMIUM_UNDATED = PREMIUM._replace(record=Record(HOT, due_since=None))
 AT_WORK = World(record=Record(RUNNING, hot=None, due_since=None), versions=frozenset(), ids=(0, 0, 0, 0))
@@ -72,9 +81,7 @@ SAMPLE = {
         world=PREMIUM_UNDATED,
         faults=1,
     ),
-    "a clock set back": Setup(
-        processes=["archive", "restore", "fan_out"], scripts=[CHANGE_MIND, [tick, step_back, tick]]
-    ),
+    "a clock set back": Setup(processes=["archive", "restore", "fan_out"], scripts=[CHANGE_MIND, [step_back, tick]]),
     "a longer delay": Setup(processes=["archive", "restore"], scripts=[CHANGE_MIND, [lengthen], [tick, tick]]),
     "a shorter delay": Setup(processes=["archive", "restore"], scripts=[CHANGE_MIND, [tick, shorten]]),
     "a job that completes meanwhile": Setup(
@@ -83,11 +90,12 @@ SAMPLE = {
     "inventory beside archive and restore": Setup(
         processes=["archive", "restore", "inventory"], scripts=[SUBSCRIBE], faults=1
     ),
-    "reconcile beside archive and restore": Setup(
-        processes=["archive", "restore", "reconcile"], scripts=[SUBSCRIBE], faults=1
-    ),
+    "reconcile beside archive and restore": Setup(processes=["archive", "restore", "reconcile"], scripts=[SUBSCRIBE]),
     "a restorer alone finishes what an archiver left": Setup(
         processes=["restore"], lone=["archive"], scripts=[SUBSCRIBE], faults=1, reconciled=False
+    ),
+    "a thaw beside one that is killed for good": Setup(
+        processes=["restore_job"], lone=["restore_job"], world=BEING_THAWED, faults=1
     ),
     "a tombstone removed while others work": Setup(
         processes=["archive", "restore", "purge"], lone=["delete"], scripts=[SUBSCRIBE]
@@ -98,6 +106,9 @@ SAMPLE = {
 }
 
 EXHAUSTIVE = {
+    "reconcile beside archive and restore, a crash": Setup(
+        processes=["archive", "restore", "reconcile"], scripts=[SUBSCRIBE], faults=1
+    ),
     "two archivers, upgrade, a crash": Setup(
         processes=["archive", "archive", "restore"], scripts=[SUBSCRIBE], faults=1
     ),
@@ -138,6 +149,9 @@ EXHAUSTIVE = {
     ),
 }
 
+SLOW = {"claims_have_tokens"}
+"""Rules whose loss takes two rounds through the archive to show."""
+
 NEEDED = {
     "tier_checked_at_commit": (
         "while the owner is premium",
@@ -154,7 +168,7 @@ NEEDED = {
             faults=1,
         ),
     ),
-    "claim_asks_for_no_trash": ("ORPHAN cold copy", Setup(processes=["archive", "restore_job"], world=THAWED)),
+    "claim_asks_for_no_trash": ("the trash is full", Setup(processes=["archive"], world=THAWED)),
     "hot_deleted_after_commit": ("LOST", Setup(processes=["archive", "restore"], scripts=[SUBSCRIBE])),
     "deletes_name_the_version": ("LOST", Setup(processes=["archive", "restore"], scripts=[SUBSCRIBE])),
     "refusal_is_looked_into": ("the cold copy is gone", Setup(processes=["archive"], faults=1)),
@@ -169,24 +183,24 @@ NEEDED = {
     ),
     "flag_cleared_by_version": (
         "never becomes due",
-        Setup(processes=["fan_out"], scripts=[[downgrade, upgrade, downgrade]], world=PREMIUM_UNDATED),
+        Setup(processes=["fan_out", "archive"], scripts=[[downgrade, upgrade, downgrade]], world=PREMIUM_UNDATED),
     ),
     "expiry_is_noticed": (
         "MISSED",
         Setup(processes=["restore"], scripts=[SUBSCRIBE, [expire]], world=IN_ARCHIVE),
     ),
     "thaw_commit_names_the_copy": (
-        "gone",
-        Setup(processes=["restore_job", "restore_job", "archive", "restore_job"], scripts=[[tick]], world=BEING_THAWED),
+        "LOST",
+        Setup(processes=["archive", "restore_job"], under_way=[LATE_THAW], world=THAWED_BY_TWIN),
     ),
     "thaw_put_spares_others": (
-        "gone",
+        "LOST",
         Setup(processes=["restore_job", "restore_job"], world=BEING_THAWED),
     ),
     "cold_deleted_after_commit": ("LOST", Setup(processes=["restore_job"], world=BEING_THAWED)),
     "trash_is_recorded": ("ORPHAN cold copy", Setup(processes=["restore_job"], world=BEING_THAWED, faults=1)),
     "sweep_lists_before_it_reads": (
-        "gone",
+        "LOST",
         Setup(processes=["archive", "restore_job"], lone=["reconcile"], world=THAWED),
     ),
     "fanout_flag_cleared_last": (
@@ -223,10 +237,14 @@ def test_exhaustive_search_holds(name: str, vault: bool) -> None:
     assert report.complete
 
 
-@pytest.mark.parametrize("rule", NEEDED)
+@pytest.mark.parametrize(
+    "rule", [pytest.param(rule, marks=pytest.mark.long) if rule in SLOW else rule for rule in NEEDED]
+)
 def test_each_rule_is_needed(rule: str) -> None:
     """Without the rule the same search, where it found nothing, finds the harm that the rule prevents."""
     harm, setup = NEEDED[rule]
+    sound = Checker(setup).run()
+    assert sound.complete, sound
     report = Checker(replace(setup, rules=Rules(**{rule: False}))).run()
     assert report.violation is not None, report
     assert harm in report.violation, report

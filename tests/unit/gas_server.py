@@ -64,6 +64,8 @@ class GasServer:
     """Of each uploaded job: bytes and SHA-256."""
     seen: Counter[str] = field(default_factory=Counter)
     """How often each ``METHOD /path`` was asked for."""
+    resumed_at: list[int] = field(default_factory=list)
+    """Where each download began that asked for a range."""
     tokens_at_storage: list[str] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -336,6 +338,7 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
                 self._send(200, body, "application/gzip")
                 return
             first = int(begin[1])
+            gas.resumed_at.append(first)
             span = f"bytes {first}-{len(body) - 1}/{len(body)}"
             self._send(206, body[first:], "application/gzip", Content_Range=span)
 

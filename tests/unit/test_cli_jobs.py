@@ -194,12 +194,13 @@ def test_logout_forgets_even_when_the_server_is_down(gas: Gas, credentials: Cred
     assert credentials.token(dead_url) is None
 
 
-def test_token_goes_to_its_own_server_only(gas: Gas, credentials: Credentials, dead_url: str) -> None:
-    """A token kept for one server is not offered to another."""
+def test_token_goes_to_its_own_server_only(gas: Gas, server: GasServer, credentials: Credentials) -> None:
+    """A token kept for one server is not offered to another, which is not even asked."""
     credentials.keep(server="https://other.example", token="t")
     run = gas("jobs")
     assert run.code == 3
     assert "run `gas login`" in run.err
+    assert sum(server.seen.values()) == 0
 
 
 def test_damaged_credentials_are_told_with_what_to_do(gas: Gas, tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def test_job_that_cannot_be_started_yet_is_named(gas: Client, server: GasServer,
 
 def test_wait_returns_the_ended_job_and_tells_each_change_once(gas: Client, server: GasServer, vcf: Path) -> None:
     """PENDING, RUNNING with progress, COMPLETED: each is told once, and the last is returned."""
+    server.looks_until_done = 4
     job_id = gas.submit(vcf, reference="sars-cov-2")["job_id"]
     told: list[str] = []
     job = gas.wait(job_id, on_change=lambda job: told.append(job["status"]))
@@ -237,6 +238,7 @@ def test_download_that_breaks_off_is_taken_up(gas: Client, server: GasServer, tm
     assert got.path.read_bytes() == RESULT
     assert got.sha256 == hashlib.sha256(RESULT).hexdigest()
     assert server.seen[f"GET /api/v1/jobs/{job_id}/download/vcf"] == 3
+    assert server.resumed_at == ([100_000, 200_000] if ranges else [])
 
 
 def test_download_that_keeps_breaking_off_leaves_no_file(gas: Client, server: GasServer, tmp_path: Path) -> None:

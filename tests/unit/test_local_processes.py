@@ -36,8 +36,11 @@ def family(stack_id: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
+        child = psutil.Process(process.pid).children()[0]
         yield process
         process.kill()
+        if child.is_running():
+            child.kill()
 
 
 def test_descendants_belong(stack_id: str, family: subprocess.Popen[bytes]) -> None:

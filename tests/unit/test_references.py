@@ -23,6 +23,7 @@ from gas import contig_names
 from gas.cli import build_app
 from gas.errors import ReferenceProblem
 from gas.references import NewSource, Reference, ReferenceStore, demo_vcf, install_sars_cov_2
+from tests.csq import csq
 
 LENGTH = 3_000
 GENE = "ATG" + "GCT" * 98 + "TAA"  # 300 bases, no stop but the last
@@ -159,18 +160,7 @@ def test_the_shipped_mutations_are_the_published_ones(sars_cov_2: Reference, tmp
         str(demo_vcf()),
         catch_stdout=False,
     )
-    bcftools.csq(
-        "-l",
-        "-f",
-        str(sars_cov_2.fasta),
-        "-g",
-        str(sars_cov_2.gff),
-        "-Ob",
-        "-o",
-        str(called),
-        str(split),
-        catch_stdout=False,
-    )
+    csq("-l", "-f", str(sars_cov_2.fasta), "-g", str(sars_cov_2.gff), "-Ob", "-o", str(called), str(split))
     found: dict[tuple[int, str, str, str], set[str]] = {}
     with pysam.VariantFile(str(called)) as vcf:
         assert list(vcf.header.samples) == [

@@ -17,6 +17,7 @@ from pysam import bcftools
 from gas.annotation import report
 from gas.annotation.consequences import CONSEQUENCES
 from gas.references import Reference, demo_vcf
+from tests.csq import csq
 
 HEADER = (
     "##fileformat=VCFv4.3\n##contig=<ID=chr1>\n##contig=<ID=chr2>\n"
@@ -280,7 +281,7 @@ def called(sars_cov_2: Reference, tmp_path_factory: pytest.TempPathFactory) -> P
     split, result = folder / "split.bcf", folder / "called.bcf"
     fasta, gff = str(sars_cov_2.fasta), str(sars_cov_2.gff)
     bcftools.norm("-m", "-any", "-f", fasta, "-Ob", "-o", str(split), str(demo_vcf()), catch_stdout=False)
-    bcftools.csq("-p", "a", "-f", fasta, "-g", gff, "-Ob", "-o", str(result), str(split), catch_stdout=False)
+    csq("-p", "a", "-f", fasta, "-g", gff, "-Ob", "-o", str(result), str(split))
     return result
 
 

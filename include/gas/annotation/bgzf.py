@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import struct
@@ -39,22 +40,38 @@ def compress(data: bytes, *, level: int) -> bytes:
     return b"".join(blocks)
 
 
+def decompress(data: bytes) -> bytes:
+    """Inflate a whole file's blocks."""
+    file = io.BytesIO(data)
+    return b"".join(iter(lambda: _read_block(file), b""))
+
+
 def join(header: bytes, parts: Sequence[Path], target: Path) -> None:
-    """Write ``header`` and the files ``parts``, which are deleted, as one file."""
+    """Write ``header`` and then the records of the VCFs ``parts`` as one file; the parts are deleted.
+
+    htslib begins a new block after a header, so that whole blocks can be taken.
+    """
     with target.open("wb") as out:
         out.write(compress(header, level=6))
         for part in parts:
-            size = part.stat().st_size
-            with part.open("rb") as records:
-                records.seek(max(0, size - len(END)))
-                ends = records.read() == END
-                records.seek(0)
-                shutil.copyfileobj(records, out, 1 << 20)
-            if ends:
-                out.seek(-len(END), 1)
-                out.truncate()
+            with part.open("rb") as file:
+                file.seek(_end_of_header(file))
+                shutil.copyfileobj(file, out, 1 << 20)
             part.unlink()
+            out.seek(-len(END), 1)
+            out.truncate()
         out.write(END)
+
+
+def _end_of_header(file: BinaryIO) -> int:
+    """Where the blocks of a VCF's records begin."""
+    whole_lines = False
+    while True:
+        at = file.tell()
+        block = _read_block(file)
+        if not block or (whole_lines and block[:1] != b"#"):
+            return at
+        whole_lines = block.endswith(b"\n")
 
 
 def _read_block(file: BinaryIO) -> bytes:

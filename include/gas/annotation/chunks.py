@@ -17,8 +17,8 @@ from gas.annotation.check import Block, Check, interval
 from gas.annotation.header import Header
 from gas.references import Reference
 
-RECORDS = 50_000
-"""A chunk ends at the first cut point after so many records ..."""
+RECORDS = 100_000
+"""A chunk ends at the first cut point after so many records ... (half as many cost 14 % more CPU time in all)."""
 TEXT_BYTES = 64 << 20
 """... or so many bytes: with thousands of samples a record is long."""
 _ROOM = 64 << 10

@@ -193,7 +193,7 @@ class _Forked:
 def _fresh(task: Task, channel: int) -> subprocess.Popen[bytes]:
     """The engine as a new interpreter."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gas.annotation.engine", str(channel)],
+        [sys.executable, "-P", "-c", "from gas.annotation import engine; engine.main()", str(channel)],
         stdin=subprocess.PIPE,
         pass_fds=(channel,),
         start_new_session=True,
@@ -260,5 +260,6 @@ def _ignore(progress: Progress) -> None:
     """Report to nobody."""
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The engine as a new interpreter: the task comes on standard input, the channel's number as the argument."""
     serve(pickle.load(sys.stdin.buffer), int(sys.argv[1]))  # noqa: S301 - written by the caller's process

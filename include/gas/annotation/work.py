@@ -27,13 +27,20 @@ from gas.annotation.report import Run, merge, preload
 from gas.annotation.result_header import result_header
 from gas.annotation.sorting import sorted_text
 from gas.annotation.source_text import open_text, read_pieces
-from gas.annotation.stages import Annotated, LeftOfCut, Normalised, annotate_chunk, lies_left_of_cut, normalise
+from gas.annotation.stages import (
+    Annotated,
+    LeftOfCut,
+    Normalised,
+    annotate_chunk,
+    lies_left_of_cut,
+    normalise,
+)
 from gas.errors import EngineError, GasError
 from gas.job import Progress
 from gas.references import Reference
 
-_TBI_MAX = (1 << 29) - 1
-"""The longest contig that a tabix index can hold, in bases."""
+_TABIX_MAX = (1 << 29) - 1
+"""Bases of a contig that a tabix index can hold; a longer one needs a CSI index."""
 _SAMPLE = 2000
 """Records by which other references are tried when most REF alleles differ."""
 
@@ -113,6 +120,7 @@ class Work:
                 group,
                 reference=task.reference,
                 haplotype_aware=haplotype_aware,
+                whole=len(groups) == 1,
                 work_dir=task.folder,
             )
             self._children.start("annotating", work, taker(number))
@@ -293,11 +301,10 @@ class Work:
             text = result_header([part.header for part in parts], header_lines(task.reference, chosen))
             bgzf.join(text, [part.vcf for part in parts], vcf)
         with self._timed("index"):
-            if any(contig.length > _TBI_MAX for contig in task.reference.contigs):
-                index = vcf.with_name(f"{vcf.name}.csi")
-                bcftools("index", "-c", "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
-            else:
-                bcftools("index", "-t", "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
+            form = "-t"
+            if any(contig.length > _TABIX_MAX for contig in task.reference.contigs):
+                form, index = "-c", vcf.with_name(f"{vcf.name}.csi")
+            bcftools("index", form, "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
         table, log, summary = (
             stem.with_name(stem.name + end) for end in (".parquet", ".vcf.count.log", ".summary.json")
         )

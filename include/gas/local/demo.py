@@ -30,7 +30,7 @@ from gas.submission import NotStarted, begin_upload, submit
 _JOB_TIMEOUT_S = 300.0
 _POLL_S = 0.1
 _SUMMARY_BYTES = 16 << 20
-_ROW_COLUMNS = ("pos", "ref", "alt", "gene", "transcript", "consequence", "impact", "amino_acid_change")
+_ROW_COLUMNS = ("pos", "ref", "alt", "gene", "transcript", "consequence", "impact", "protein_change")
 
 
 def demonstrate(stack: Stack, *, once: bool) -> bool:
