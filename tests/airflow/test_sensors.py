@@ -120,8 +120,9 @@ class Archive:
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch) -> Archive:
     from gas.archive import transfer
-    from gas_airflow import connections
+    from gas_airflow import connections, triggers
 
+    assert triggers.connected_services  # imported before the patch, which it would keep for all other tests
     made = Archive()
     monkeypatch.setattr(transfer, "ask", made.ask)
     monkeypatch.setattr(transfer, "ask_all", made.ask_all)
