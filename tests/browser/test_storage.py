@@ -19,7 +19,7 @@ from tests.browser.conftest import ALICE, PATIENCE_MS
 from tests.browser.visitor import Visitor
 from tests.conftest import STACK_PORTS, free_ports
 
-pytestmark = [pytest.mark.browser, pytest.mark.live]
+pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.long]
 
 DELAY_S = 10
 #: Delay, interval, a run of Airflow and the page's own pace, on a machine that may be busy.
@@ -29,7 +29,7 @@ BACK_MS = 90_000
 
 @pytest.fixture(
     scope="module",
-    params=[ArchiveBackend.STORAGE_CLASS, pytest.param(ArchiveBackend.VAULT, marks=pytest.mark.long)],
+    params=[ArchiveBackend.STORAGE_CLASS, ArchiveBackend.VAULT],
 )
 def hasty_stack(request: Any, _no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack of its own that archives after a few seconds."""
