@@ -15,6 +15,7 @@ the record, not here.
   last try the run is failed, and the job FAILED with a sentence that says so.
 - *A killed worker*: the next try takes the job over. Attempts are fenced: a worker that wakes up late deletes what it
   put and changes nothing.
+- *A deleted job*: whatever its attempts put is deleted, and the run succeeds.
 - *Clearing a run* is always safe. A job that has ended stays as it is; another result is always another job.
 
 **Settings.** `GAS_MAX_RUNNING_JOBS` bounds the runs and tasks at once, `GAS_PROCESSORS` what one job may use,
@@ -61,7 +62,10 @@ def give_up(context: Any) -> None:
 @dag(
     dag_id=DAG_ID,
     schedule=None,
-    params={"job_id": Param(type="string", pattern=JOB_ID.pattern, description="the job to carry out")},
+    params={
+        "job_id": Param(type="string", pattern=JOB_ID.pattern, description="the job to carry out"),
+        "user_id": Param(None, type=["null", "string"], description="its owner, in case the job is deleted meanwhile"),
+    },
     doc_md=__doc__,
     tags=["gas", "jobs"],
     max_active_runs=settings.max_running_jobs,
@@ -84,7 +88,7 @@ def annotate() -> None:
         from gas_airflow.connections import connected_services
 
         try:
-            run(connected_services(), job_id=params["job_id"], attempt=attempt_of(ti))
+            run(connected_services(), job_id=params["job_id"], attempt=attempt_of(ti), user_id=params.get("user_id"))
         except Fenced as error:
             raise AirflowFailException(str(error)) from error
 

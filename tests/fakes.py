@@ -104,8 +104,10 @@ class Fakes:
         return Services(
             settings=self.settings,
             jobs=self.jobs,  # type: ignore[arg-type]  # the part of JobsTable that submission uses
+            storage=unused,
             profiles=ProfilesTable(unused),
             objects=self.objects,  # type: ignore[arg-type]  # the same
+            archives={},
             events=unused,
             airflow=self.airflow,  # type: ignore[arg-type]  # the same
             references=self.references,  # type: ignore[arg-type]  # the same

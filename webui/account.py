@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask, current_app
 from flask_appbuilder.security.sqla.models import User
 from flask_login import current_user
 
+from gas import subscription
 from gas.errors import GasError, NotFound
+from gas.job import Job, job_to_json
 from gas.profiles_table import Profile
 from gas.services import Services
 from gas.submission import upload_limit_bytes
@@ -49,6 +52,21 @@ def current_account() -> Account:
     except NotFound:  # signed in before the table was made anew
         profile = ensure_profile(current_user, email=current_user.email)
     return Account(profile=profile, upload_limit_bytes=upload_limit_bytes(services().settings, profile))
+
+
+def public_form(job: Job, account: Account) -> dict[str, Any]:
+    """The public form of one of the account's own jobs."""
+    return job_to_json(job, not_before=_not_before(job, account))
+
+
+def link_life_s(job: Job, account: Account) -> int | None:
+    """How long the job's result is sure to stay where it is, in seconds; ``None`` where nothing moves it."""
+    moves = _not_before(job, account)
+    return None if moves is None else moves - int(time.time())
+
+
+def _not_before(job: Job, account: Account) -> int | None:
+    return subscription.not_before(job, account.profile, delay_s=services().settings.free_result_ttl_s)
 
 
 def account_box() -> Account | None:

@@ -17,13 +17,13 @@ from flask_appbuilder.api import BaseApi, expose
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from werkzeug.exceptions import BadRequest
 
-from gas import submission
+from gas import deletion, submission, subscription
 from gas.errors import InputError, NotAllowed, NotFound
-from gas.job import JOB_ID, JobStatus, Output, StoredObject, job_to_json
+from gas.job import ARCHIVED_OUTPUTS, JOB_ID, JobStatus, Output, StoredObject
 from gas.objects import OUTPUT_KEYS
 from webui import openapi, tokens
 from webui.access import permitted
-from webui.account import current_account, services
+from webui.account import Account, current_account, link_life_s, public_form, services
 from webui.pages import owned_job
 from webui.security import bearer_token
 
@@ -118,15 +118,50 @@ class AccountApi(GasApi):
               content: {application/json: {schema: {$ref: '#/components/schemas/Account'}}}
             401: {$ref: '#/components/responses/Unauthorized'}
         """
-        account = current_account()
-        profile = account.profile
-        return {
-            "user_id": profile.user_id,
-            "name": profile.name,
-            "email": profile.email,
-            "tier": profile.tier.value,
-            "upload_limit_bytes": account.upload_limit_bytes,
-        }
+        return account_form(current_account())
+
+
+class SubscriptionApi(GasApi):
+    """Changing plans."""
+
+    route_base = "/api/v1"
+    openapi_spec_tag = "Account"
+
+    @expose("/subscribe", methods=("POST",))
+    @permitted
+    def subscribe(self) -> dict[str, Any]:
+        """Go premium
+        ---
+        post:
+          summary: Go premium; everything of yours that is in the archive is brought back
+          description: Repeating it is safe. Each job tells how far its way back is, see its storage.
+          responses:
+            200:
+              description: The account as it is now
+              content: {application/json: {schema: {$ref: '#/components/schemas/Account'}}}
+            401: {$ref: '#/components/responses/Unauthorized'}
+            409: {$ref: '#/components/responses/Conflict'}
+        """
+        subscription.subscribe(services(), current_account().user_id)
+        return account_form(current_account())
+
+    @expose("/unsubscribe", methods=("POST",))
+    @permitted
+    def unsubscribe(self) -> dict[str, Any]:
+        """Go back to the free plan
+        ---
+        post:
+          summary: Go back to the free plan; your results move to the archive after a full delay
+          description: Repeating it is safe.
+          responses:
+            200:
+              description: The account as it is now
+              content: {application/json: {schema: {$ref: '#/components/schemas/Account'}}}
+            401: {$ref: '#/components/responses/Unauthorized'}
+            409: {$ref: '#/components/responses/Conflict'}
+        """
+        subscription.unsubscribe(services(), current_account().user_id)
+        return account_form(current_account())
 
 
 class ReferencesApi(GasApi):
@@ -237,7 +272,8 @@ class JobsApi(GasApi):
             503: {$ref: '#/components/responses/Unavailable'}
         """
         wanted = body_as(NewJob)
-        profile = current_account().profile
+        account = current_account()
+        profile = account.profile
         try:
             services().jobs.owned(wanted.job_id, profile.user_id)
             status = 200
@@ -250,7 +286,7 @@ class JobsApi(GasApi):
             file_name=wanted.file_name,
             reference=wanted.reference,
         )
-        return job_to_json(job), status
+        return public_form(job, account), status
 
     @expose("")
     @permitted
@@ -275,13 +311,14 @@ class JobsApi(GasApi):
             raise InputError("limit must be a whole number from 1 to 100.")
         if status is not None and status not in set(JobStatus):
             raise InputError(f"status must be one of {', '.join(JobStatus)}.")
+        account = current_account()
         page = services().jobs.of_user(
-            current_account().user_id,
+            account.user_id,
             limit=int(limit),
             cursor=request.args.get("cursor") or None,
             status=JobStatus(status) if status else None,
         )
-        return {"jobs": [job_to_json(job) for job in page.items], "next_cursor": page.cursor}
+        return {"jobs": [public_form(job, account) for job in page.items], "next_cursor": page.cursor}
 
     @expose("/<job_id>")
     @permitted
@@ -299,7 +336,28 @@ class JobsApi(GasApi):
             401: {$ref: '#/components/responses/Unauthorized'}
             404: {$ref: '#/components/responses/NotFound'}
         """
-        return job_to_json(owned_job(job_id))
+        account = current_account()
+        return public_form(owned_job(job_id, account), account)
+
+    @expose("/<job_id>", methods=("DELETE",))
+    @permitted
+    def delete(self, job_id: str) -> tuple[str, int]:
+        """Delete a job and its files
+        ---
+        delete:
+          summary: Delete a job, what was uploaded and every result, wherever they lie; it cannot be undone
+          description: Repeating it is safe.
+          parameters:
+          - JobId
+          responses:
+            204: {description: The job is gone}
+            401: {$ref: '#/components/responses/Unauthorized'}
+            404: {$ref: '#/components/responses/NotFound'}
+        """
+        if not JOB_ID.fullmatch(job_id):
+            raise NotFound(f"there is no job {job_id}")
+        deletion.delete(services(), job_id=job_id, user_id=current_account().user_id)
+        return "", 204
 
     @expose("/<job_id>/log")
     @permitted
@@ -355,18 +413,27 @@ class JobsApi(GasApi):
               description: To a link that is good for some minutes; do not send your Authorization header there
             401: {$ref: '#/components/responses/Unauthorized'}
             404: {$ref: '#/components/responses/NotFound'}
+            409: {$ref: '#/components/responses/Archived'}
         """
-        job = owned_job(job_id)
+        account = current_account()
+        job = owned_job(job_id, account)
         if what == INPUT:
-            stored, name, content_type = job.input, job.input_file_name, None
-        else:
-            output = _output(what)
-            stored = self._stored(job.outputs.get(output), output)
-            name, content_type = job.output_file_name(output), OUTPUT_KEYS[output][1]
-        return redirect(services().objects.presigned_download(stored, file_name=name, content_type=content_type))
+            return redirect(services().objects.presigned_download(job.input, file_name=job.input_file_name))
+        output = _output(what)
+        stored = self._stored(job.outputs.get(output), output)
+        if not job.readable(output):
+            raise subscription.why_unavailable(job, account.profile)
+        return redirect(
+            services().objects.presigned_download(
+                stored,
+                file_name=job.output_file_name(output),
+                content_type=OUTPUT_KEYS[output][1],
+                at_most_s=link_life_s(job, account) if output in ARCHIVED_OUTPUTS else None,
+            )
+        )
 
     def _text(self, job_id: str, output: Output, content_type: str) -> Response:
-        stored = self._stored(owned_job(job_id).outputs.get(output), output)
+        stored = self._stored(owned_job(job_id, current_account()).outputs.get(output), output)
         return Response(services().objects.read_text(stored, TEXT_BYTES), content_type=f"{content_type}; charset=utf-8")
 
     @staticmethod
@@ -378,6 +445,18 @@ class JobsApi(GasApi):
     def add_apispec_components(self, api_spec: APISpec) -> None:
         super().add_apispec_components(api_spec)
         api_spec.components.parameter("JobId", "path", openapi.JOB_ID)
+
+
+def account_form(account: Account) -> dict[str, Any]:
+    """The public form of an account."""
+    profile = account.profile
+    return {
+        "user_id": profile.user_id,
+        "name": profile.name,
+        "email": profile.email,
+        "tier": profile.tier.value,
+        "upload_limit_bytes": account.upload_limit_bytes,
+    }
 
 
 def _output(word: str) -> Output:
@@ -445,5 +524,5 @@ class TokenApi(GasApi):
 
 def register(builder: AppBuilder) -> None:
     """Add the API to ``builder``."""
-    for api in (AccountApi, ReferencesApi, UploadsApi, JobsApi, TokenApi):
+    for api in (AccountApi, SubscriptionApi, ReferencesApi, UploadsApi, JobsApi, TokenApi):
         builder.add_api(api)

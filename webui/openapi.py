@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gas.job import JOB_ID as JOB_ID_PATTERN
-from gas.job import JobStatus
+from gas.job import JobStatus, StorageState
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE_TEXT: dict[str, Any] = {"type": "string", "nullable": True}
@@ -54,7 +54,24 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "NewJob": _object(job_id=_JOB_ID, file_name=_TEXT, reference=_TEXT),
     "JobStatus": {"type": "string", "enum": [status.value for status in JobStatus]},
     "Progress": _object(stage=_TEXT, done=_SIZE, total=_SIZE),
-    "OutputFile": _object(size_bytes=_SIZE, sha256=_TEXT, file_name=_TEXT),
+    "OutputFile": _object(
+        size_bytes=_SIZE,
+        sha256=_TEXT,
+        file_name=_TEXT,
+        available={
+            "type": "boolean",
+            "description": "Whether it can be downloaded now, not in the archive",
+        },
+    ),
+    "Storage": _object(
+        state={"type": "string", "enum": [state.value for state in StorageState if state is not StorageState.DELETING]},
+        not_before={**_TIME, "description": "When the result moves to the archive at the earliest, where it does"},
+        archive_time=_TIME,
+        restore_time={**_TIME, "description": "When its way back from the archive began"},
+        retrieval_tier={**_MAYBE_TEXT, "description": "How the archive was asked for it: Expedited or Standard"},
+        expected_by={**_TIME, "description": "When the archive means to have retrieved it"},
+        error={**_MAYBE_TEXT, "description": "What the operator of the server has to look at"},
+    ),
     "Job": _object(
         job_id=_JOB_ID,
         file_name=_TEXT,
@@ -69,6 +86,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         error=_MAYBE_TEXT,
         error_kind=_MAYBE_TEXT,
         outputs={"type": "object", "additionalProperties": {"$ref": "#/components/schemas/OutputFile"}},
+        storage={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Storage"}]},
     ),
     "Jobs": _object(jobs=_list_of("Job"), next_cursor=_MAYBE_TEXT),
     "CodeExchange": _object(code=_TEXT, code_verifier=_TEXT, redirect_uri=_TEXT),
@@ -86,6 +104,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
         "Unauthorized": "Nobody is signed in, or the token is unknown, expired or revoked",
         "Forbidden": "The caller may not do this",
         "NotFound": "There is no such thing, or it belongs to somebody else",
+        "Archived": "The file is in the archive, or on its way back; detail says what brings it back",
         "Conflict": "The record is no longer in the state that this needs",
         "TooLarge": "The file is larger than the plan allows",
         "Unprocessable": "The input cannot be used; detail says why",

@@ -11,11 +11,13 @@ from flask_appbuilder import AppBuilder, BaseView, expose
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from gas.errors import GasError, NotFound
-from gas.job import JOB_ID, Job, JobStatus, Output, job_to_json, new_job_id
+from gas import deletion, subscription
+from gas.errors import GasError, InputError, NotFound
+from gas.job import JOB_ID, Job, JobStatus, Output, new_job_id
+from gas.profiles_table import Tier
 from webui import headers, show, tokens
-from webui.access import HEALTH_PATH, permitted
-from webui.account import current_account, services
+from webui.access import HEALTH_PATH, permitted, safe_next
+from webui.account import Account, current_account, public_form, services
 
 JOBS_PER_PAGE = 25
 SUMMARY_BYTES = 4 << 20
@@ -26,6 +28,7 @@ STUCK_S = 60
 def register(builder: AppBuilder) -> None:
     """Add the pages to ``builder``; the home page is its index view."""
     builder.add_view_no_menu(JobsView)
+    builder.add_view_no_menu(PlanView)
     builder.add_view_no_menu(CommandLineView)
 
 
@@ -56,10 +59,9 @@ class JobsView(BaseView):
     @expose("/")
     @permitted
     def mine(self) -> str:
-        page = services().jobs.of_user(
-            current_account().user_id, limit=JOBS_PER_PAGE, cursor=request.args.get("cursor") or None
-        )
-        jobs = [job_to_json(job) for job in page.items]
+        account = current_account()
+        page = services().jobs.of_user(account.user_id, limit=JOBS_PER_PAGE, cursor=request.args.get("cursor") or None)
+        jobs = [public_form(job, account) for job in page.items]
         return render_template(
             "gas/jobs.html",
             jobs=jobs,
@@ -84,7 +86,8 @@ class JobsView(BaseView):
     @expose("/<job_id>")
     @permitted
     def one(self, job_id: str) -> str:
-        job = owned_job(job_id)
+        account = current_account()
+        job = owned_job(job_id, account)
         summary, trouble = None, None
         if job.job_status is JobStatus.COMPLETED:
             try:
@@ -93,13 +96,58 @@ class JobsView(BaseView):
                 trouble = str(error)
         return render_template(
             "gas/job.html",
-            job=job_to_json(job),
+            job=public_form(job, account),
+            tier=account.profile.tier,
             summary=summary,
             trouble=trouble,
             ended=job.job_status.ended,
             stuck=job.job_status is JobStatus.PENDING and time.time() - job.submit_time > STUCK_S,
             advice=show.advice(job.error_kind),
         )
+
+    @expose("/<job_id>/delete")
+    @permitted
+    def confirm(self, job_id: str) -> str:
+        account = current_account()
+        return render_template("gas/delete.html", job=public_form(owned_job(job_id, account), account))
+
+    @expose("/<job_id>/delete", methods=("POST",))
+    @permitted
+    def delete(self, job_id: str) -> Response:
+        job = owned_job(job_id, current_account())
+        deletion.delete(services(), job_id=job.job_id, user_id=job.user_id)
+        return redirect("/jobs/")
+
+
+class PlanView(BaseView):
+    """A person's plan."""
+
+    route_base = "/plan"
+    default_view = "show"
+
+    @expose("/")
+    @permitted
+    def show(self) -> str:
+        settings = services().settings
+        return render_template(
+            "gas/plan.html",
+            tier=current_account().profile.tier,
+            delay=show.duration(settings.free_result_ttl_s),
+            free_bytes=settings.free_upload_limit_bytes,
+            premium_bytes=settings.premium_upload_limit_bytes,
+        )
+
+    @expose("/", methods=("POST",))
+    @permitted
+    def change(self) -> Response:
+        user_id = current_account().user_id
+        if request.form.get("plan") == Tier.PREMIUM:
+            subscription.subscribe(services(), user_id)
+        elif request.form.get("plan") == Tier.FREE:
+            subscription.unsubscribe(services(), user_id)
+        else:
+            raise InputError("choose the free or the premium plan")
+        return redirect(safe_next(request.form.get("next")))
 
 
 class CommandLineView(BaseView):
@@ -145,11 +193,11 @@ def login_request(fields: Any) -> tokens.LoginRequest:
     )
 
 
-def owned_job(job_id: str) -> Job:
-    """The signed-in person's job: every page and every call of the API finds jobs through here.
+def owned_job(job_id: str, account: Account) -> Job:
+    """The account's own job: every page and every call of the API finds jobs through here.
 
     :raises NotFound: when there is none, or it is somebody else's; the two are not told apart.
     """
     if not JOB_ID.fullmatch(job_id):
         raise NotFound(f"there is no job {job_id}")
-    return services().jobs.owned(job_id, current_account().user_id)
+    return services().jobs.owned(job_id, account.user_id)

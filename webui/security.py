@@ -39,9 +39,10 @@ NO_PASSWORD = "!"  # noqa: S105 - says that there is none
 #: Every pattern ends with ``$``: FAB uses ``re.match``, by which ``can_show`` would also open ``can_show_all``.
 ROLES = {
     USER_ROLE: [
-        ["JobsView$", "can_(mine|new|one)$"],
+        ["JobsView$", "can_(mine|new|one|confirm|delete)$"],
+        ["PlanView$", "can_(show|change)$"],
         ["CommandLineView$", "can_(ask|decide)$"],
-        ["(AccountApi|ReferencesApi|UploadsApi|JobsApi|TokenApi)$", "can_.*$"],
+        ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|TokenApi)$", "can_.*$"],
         ["OpenApi$", "can_get$"],
         ["SwaggerView$", "can_show$"],
     ]

@@ -35,6 +35,8 @@ STATUS_WORDS = {
     "FAILED": "Failed",
     "CANCELLED": "Cancelled",
 }
+#: Where a result is that cannot be downloaded.
+PLACE_WORDS = {"ARCHIVED": "in the archive", "THAWING": "on its way back"}
 #: What each file is for.
 OUTPUT_WORDS = {
     "vcf": ("Annotated VCF", "bgzip, for any tool that reads VCF"),
@@ -81,7 +83,7 @@ class Summary:
 def install(app: Flask) -> None:
     """Give the templates their filters and words."""
     app.jinja_env.filters.update(size=size, count=count, when=when)
-    app.jinja_env.globals.update(STATUS_WORDS=STATUS_WORDS, OUTPUT_WORDS=OUTPUT_WORDS)
+    app.jinja_env.globals.update(STATUS_WORDS=STATUS_WORDS, PLACE_WORDS=PLACE_WORDS, OUTPUT_WORDS=OUTPUT_WORDS)
 
 
 def advice(error_kind: str | None) -> str:
@@ -99,6 +101,14 @@ def size(size_bytes: int) -> str:
             break
         amount /= 1024
     return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 100 else f"{amount:.3g} {unit}"
+
+
+def duration(seconds: int) -> str:
+    """``300`` as ``5 minutes``: in the largest unit of which it is a whole number."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length:,} {unit}{'s' if seconds != length else ''}"
+    return f"{seconds:,} seconds"
 
 
 def count(number: int) -> str:

@@ -78,6 +78,14 @@ class AirflowApi:
         _check(answer)
         return str(answer.json()["state"])
 
+    def run_again(self, dag_id: str, run_id: str) -> None:
+        """Have the failed tasks of a DAG run tried again, as an operator does who clears them.
+
+        :raises Unavailable: when Airflow does not answer.
+        """
+        body = {"dry_run": False, "only_failed": True}
+        _check(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/clear", body))
+
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         answer = self._send(method, path, body, self._bearer())
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # Airflow was given a new signing key

@@ -9,9 +9,7 @@ nothing: whoever takes or ends the job next has fenced it for good, and so may d
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gas import annotation
 from gas.annotation.limits import Limits
 from gas.errors import Fenced, GasError, InputError, NotFound, ReferenceProblem
-from gas.job import Job, JobStatus, Output, Progress, StoredObject
+from gas.job import Job, JobStatus, Output, Progress, StorageState, StoredObject
 from gas.jobs_table import Ended, JobsTable
 from gas.objects import OUTPUT_KEYS
 
@@ -46,34 +44,46 @@ def run(
     *,
     job_id: str,
     attempt: str,
+    user_id: str | None = None,
     processors: int | None = None,
     tick: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Annotate one job as this attempt. Safe to repeat, also after a death at any line.
 
-    A job that has ended already is left as it is; one that completed is announced, if nobody did so yet.
+    A job that has ended already is left as it is; one that completed is announced, if nobody did so yet. Of one that
+    was deleted, whatever this attempt put is deleted too.
 
     :param attempt: a token that sorts after those of earlier attempts; see :mod:`gas.jobs_table`.
+    :param user_id: the owner, for a job whose record may be gone by now.
     :param processors: how many the engine may use; the setting when ``None``.
     :param tick: a clock in seconds, for the pace of the progress reports.
     :returns: ``job_id``, ``job_status`` (COMPLETED, FAILED for bad input, or CANCELLED) and ``error``.
     :raises Fenced: when a later attempt has the job; what this one put is gone.
     :raises EngineError: when the engine failed on input that passed its check.
-    :raises NotFound: when there is no such job.
+    :raises NotFound: when there is no such job, and no owner is given.
     """
     try:
         job = services.jobs.start(job_id, attempt)
     except Ended as ended:
+        if ended.job.storage_state is StorageState.DELETING:
+            _delete_attempts(services, ended.job.user_id, job_id, [*ended.job.attempts, attempt])
         return _outcome(_announced(services, ended.job))
-    _delete_attempts(services, job, [token for token in job.attempts if token != attempt])
+    except NotFound:
+        if user_id is None:
+            raise
+        return _deleted(services, user_id, job_id, attempt)
+    _delete_attempts(services, job.user_id, job_id, [token for token in job.attempts if token != attempt])
     try:
         return _outcome(_announced(services, _worked(services, job, attempt, processors, tick)))
     except Exception as error:
         # Whatever went wrong: an attempt that was overtaken often stumbles over something else first.
-        there = services.jobs.get(job_id)
-        if there.attempt == attempt and there.job_status in (JobStatus.RUNNING, JobStatus.COMPLETED):
+        there = services.jobs.find(job_id)
+        if there is None:
+            return _deleted(services, job.user_id, job_id, attempt)
+        at_work = there.job_status in (JobStatus.RUNNING, JobStatus.COMPLETED)
+        if there.attempt == attempt and at_work and there.storage_state is not StorageState.DELETING:
             raise
-        _delete_attempts(services, job, [attempt])
+        _delete_attempts(services, job.user_id, job_id, [attempt])
         if there.job_status.ended:
             log.info("job %s is %s already; nothing more to do", job_id, there.job_status)
             return _outcome(there)
@@ -92,7 +102,7 @@ def give_up(services: Services, *, job_id: str, attempt: str, error: BaseExcepti
     except (Ended, Fenced, NotFound) as refusal:
         log.info("nothing to give up: %s", refusal)
         return None
-    _delete_attempts(services, job, job.attempts)
+    _delete_attempts(services, job.user_id, job_id, job.attempts)
     shutil.rmtree(_job_folder(services.settings, job_id), ignore_errors=True)
     return job
 
@@ -190,16 +200,22 @@ def _uploaded(services: Services, job: Job, attempt: str, files: Mapping[Output,
 
 
 def _announced(services: Services, job: Job) -> Job:
-    if job.job_status is JobStatus.COMPLETED and not job.notified:
+    if job.storage_state is StorageState.HOT and not job.notified:
         services.events.job_completed(job)
         services.jobs.mark_notified(job.job_id)
     return job
 
 
-def _delete_attempts(services: Services, job: Job, attempts: list[str] | tuple[str, ...]) -> None:
+def _deleted(services: Services, user_id: str, job_id: str, attempt: str) -> dict[str, Any]:
+    """The record is gone: so is the job, and what this attempt put."""
+    _delete_attempts(services, user_id, job_id, [attempt])
+    return {"job_id": job_id, "job_status": JobStatus.CANCELLED.value, "error": None}
+
+
+def _delete_attempts(services: Services, user_id: str, job_id: str, attempts: list[str] | tuple[str, ...]) -> None:
     """Delete every version these attempts put. Only for attempts that can no longer complete the job."""
     for attempt in attempts:
-        for version in services.objects.attempt_versions(user_id=job.user_id, job_id=job.job_id, attempt=attempt):
+        for version in services.objects.attempt_versions(user_id=user_id, job_id=job_id, attempt=attempt):
             log.info("deleting %s, version %s, left by an attempt that lost", version.key, version.version_id)
             services.objects.delete_version(version)
 
@@ -223,8 +239,7 @@ def _scratch(settings: Settings, job_id: str, attempt: str) -> Iterator[Path]:
 
 
 def _job_folder(settings: Settings, job_id: str) -> Path:
-    base = settings.work_dir or Path(tempfile.gettempdir()) / f"gas-{os.getuid()}"
-    return base / job_id
+    return settings.scratch_folder / job_id
 
 
 def _outcome(job: Job) -> dict[str, Any]:

@@ -81,6 +81,11 @@ class Aws:
         return cast("SQSClient", self._client("sqs"))
 
     @property
+    def glacier(self) -> Any:
+        """Vaults, where there is one."""
+        return self._client("glacier")
+
+    @property
     def sts(self) -> Any:
         """Whose account this is."""
         return self._client("sts")

@@ -68,6 +68,21 @@ class OutputJson(TypedDict):
     size_bytes: int
     sha256: str
     file_name: str
+    available: NotRequired[bool]
+    """Whether it can be downloaded now: not while it is in the archive."""
+
+
+class StorageJson(TypedDict):
+    """Where the result lies: HOT, ARCHIVING, ARCHIVED or THAWING. Times are ISO 8601 in UTC."""
+
+    state: str
+    not_before: str | None
+    """When it moves to the archive at the earliest, where it does."""
+    archive_time: str | None
+    restore_time: str | None
+    retrieval_tier: str | None
+    expected_by: str | None
+    error: str | None
 
 
 class ProgressJson(TypedDict):
@@ -93,6 +108,7 @@ class JobJson(TypedDict):
     notes: NotRequired[list[str]]
     error: NotRequired[str | None]
     error_kind: NotRequired[str | None]
+    storage: NotRequired[StorageJson | None]
     outputs: NotRequired[dict[str, OutputJson]]
 
 
@@ -187,6 +203,14 @@ class Client:
     def references(self) -> list[ReferenceJson]:
         """The reference genomes that jobs on this server can name."""
         return cast(list[ReferenceJson], self._json("GET", "references")["references"])
+
+    def subscribe(self) -> Person:
+        """Go premium: everything of the person's that is in the archive is brought back. Repeating it is safe."""
+        return cast(Person, self._json("POST", "subscribe"))
+
+    def unsubscribe(self) -> Person:
+        """Go back to the free plan: results move to the archive after a full delay. Repeating it is safe."""
+        return cast(Person, self._json("POST", "unsubscribe"))
 
     # Jobs.
 
@@ -286,6 +310,13 @@ class Client:
             if on_change is not None:
                 on_change(job)
         return job
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job with everything it has, for good. Repeating it is safe.
+
+        :raises NotFound: there is no such job, or it is somebody else's.
+        """
+        self._exchange("DELETE", _job_path(job_id))
 
     def log(self, job_id: str) -> str:
         """The count log of a finished job: what was annotated, what was skipped and why.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +34,10 @@ RETRIED = frozenset(
         "InternalServerError",
     }
 )
+#: The word for a condition that did not hold, among a cancelled transaction's reasons.
+REFUSED = "ConditionalCheckFailed"
+#: The reasons that say "not now".
+RETRIED_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 RETRIES = 6
 FIRST_DELAY_S = 0.05
 BATCH_GET = 100  # keys a BatchGetItem takes
@@ -43,6 +49,16 @@ class ConditionFailed(Conflict):
     def __init__(self, item: Item | None) -> None:
         super().__init__("the record is no longer in the state that was expected")
         self.item = item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A condition on an item of another table, for :meth:`Table.update_checked`."""
+
+    table: Table
+    key: str
+    condition: str
+    values: Mapping[str, Any]
 
 
 class Table:
@@ -107,13 +123,14 @@ class Table:
         :raises ConditionFailed: with the item as it stands.
         """
         optional: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
+        if values:
+            optional["ExpressionAttributeValues"] = to_item(values)
         answer = self._write(
             lambda: self._aws.dynamodb.update_item(
                 TableName=self.name,
                 Key=to_item({self._key: key}),
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeValues=to_item(values),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **optional,
@@ -129,9 +146,13 @@ class Table:
         values: Mapping[str, Any],
         page: int,
         after: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
         filter_expression: str | None = None,
+        forward: bool = False,
     ) -> Iterator[Item]:
         """Rows of an index, last first, ``page`` items read at a time, beginning behind the key ``after``.
+
+        With ``forward`` the first come first.
 
         A generator: it reads on only while the caller asks for more. Index reads are eventually consistent.
         """
@@ -140,9 +161,11 @@ class Table:
             "IndexName": index,
             "KeyConditionExpression": condition,
             "ExpressionAttributeValues": to_item(values),
-            "ScanIndexForward": False,
+            "ScanIndexForward": forward,
             "Limit": page,
         }
+        if names:
+            request["ExpressionAttributeNames"] = dict(names)
         if filter_expression:
             request["FilterExpression"] = filter_expression
         if after:
@@ -154,6 +177,76 @@ class Table:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def scan(self, *, index: str, filter_expression: str, values: Mapping[str, Any]) -> Iterator[Item]:
+        """Rows of a whole index that the filter lets pass, in no order. Eventually consistent, and costly."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "FilterExpression": filter_expression,
+            "ExpressionAttributeValues": to_item(values),
+        }
+        while True:
+            answer = self._retried(lambda: self._aws.dynamodb.scan(**request))
+            yield from map(from_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def delete(self, key: str, *, condition: str, values: Mapping[str, Any]) -> None:
+        """Delete an item under a condition.
+
+        :raises ConditionFailed: with the item as it stands.
+        """
+        self._write(
+            lambda: self._aws.dynamodb.delete_item(
+                TableName=self.name,
+                Key=to_item({self._key: key}),
+                ConditionExpression=condition,
+                ExpressionAttributeValues=to_item(values),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        )
+
+    def update_checked(
+        self,
+        key: str,
+        *,
+        update: str,
+        condition: str,
+        values: Mapping[str, Any],
+        check: Check,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """Apply an update expression, in one transaction with a condition on an item of another table.
+
+        :raises ConditionFailed: without an item: whichever condition did not hold. A conflict with another's
+            transaction, or throttling, is never that, and tried again.
+        """
+        change: dict[str, Any] = {
+            "TableName": self.name,
+            "Key": to_item({self._key: key}),
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": to_item(values),
+        }
+        if names:
+            change["ExpressionAttributeNames"] = dict(names)
+        request: Any = {
+            "TransactItems": [
+                {"Update": change},
+                {
+                    "ConditionCheck": {
+                        "TableName": check.table.name,
+                        "Key": to_item({check.table._key: check.key}),
+                        "ConditionExpression": check.condition,
+                        "ExpressionAttributeValues": to_item(check.values),
+                    }
+                },
+            ],
+            "ClientRequestToken": uuid.uuid4().hex,
+        }
+        self._write(lambda: self._aws.dynamodb.transact_write_items(**request))
+
     def _batch(self, keys: list[Any]) -> Any:
         return self._aws.dynamodb.batch_get_item(RequestItems={self.name: {"Keys": keys, "ConsistentRead": True}})
 
@@ -161,7 +254,7 @@ class Table:
         try:
             return self._retried(call)
         except ClientError as error:
-            if code(error) != "ConditionalCheckFailedException":
+            if code(error) != "ConditionalCheckFailedException" and REFUSED not in _reasons(error):
                 raise
             raw: Any = error.response.get("Item")
             raise ConditionFailed(from_item(raw) if raw else None) from error
@@ -172,7 +265,7 @@ class Table:
             try:
                 return call()
             except ClientError as error:
-                if code(error) not in RETRIED:
+                if not _worth_retrying(error):
                     raise
             self._sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             delay *= 2
@@ -182,6 +275,20 @@ class Table:
 def code(error: ClientError) -> str:
     """The word AWS gives an error."""
     return str(error.response["Error"]["Code"])
+
+
+def _reasons(error: ClientError) -> set[str]:
+    """Why a transaction was cancelled; empty for every other error."""
+    if code(error) != "TransactionCanceledException":
+        return set()
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return {reason.get("Code", "None") for reason in reasons} - {"None"}
+
+
+def _worth_retrying(error: ClientError) -> bool:
+    """A cancelled transaction is, unless one of its conditions was refused: that answer stands."""
+    reasons = _reasons(error)
+    return bool(reasons and reasons <= RETRIED_REASONS) or code(error) in RETRIED
 
 
 def to_item(values: Mapping[str, Any]) -> dict[str, Any]:

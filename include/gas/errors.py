@@ -69,6 +69,12 @@ class Fenced(Conflict):
     kind = "fenced"
 
 
+class Archived(Conflict):
+    """The file is in the archive, or on its way back; the sentence says what brings it back, or when to look again."""
+
+    kind = "archived"
+
+
 class UploadTooLarge(GasError):
     """The stored object is larger than the person's plan allows."""
 

@@ -50,6 +50,13 @@ class StorageState(StrEnum):
     DELETING = "DELETING"
 
 
+class ArchiveBackend(StrEnum):
+    """Where cold copies lie: S3's own Glacier storage class, or a Glacier vault."""
+
+    STORAGE_CLASS = "storage-class"
+    VAULT = "vault"
+
+
 #: Which status may follow which. RUNNING follows itself when a new attempt takes the job over.
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED}),
@@ -70,6 +77,13 @@ class Output(StrEnum):
     TABLE = "table"
 
 
+#: Within which time AWS means to have retrieved something, in seconds, by the tier that was asked for.
+RETRIEVAL_S: Mapping[str, int] = {"Expedited": 5 * 60, "Standard": 5 * 3600}
+
+#: The outputs that leave S3 when a result is archived; index and table are made anew when it comes back.
+ARCHIVED_OUTPUTS = (Output.VCF, Output.INDEX, Output.TABLE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
     """One version of one S3 object: what the record remembers of an output or of the input."""
@@ -80,6 +94,17 @@ class StoredObject:
     sha256: str
     """Hex SHA-256 of the bytes; empty where the browser uploaded them and nobody has read them yet."""
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trash:
+    """What nobody may read any more and somebody must delete."""
+
+    token: str
+    """Of the claim under which the cold copy was made; dead once it lies here."""
+    backend: ArchiveBackend
+    archive_id: str | None
+    versions: tuple[StoredObject, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +151,35 @@ class Job:
     """Since when a free person's result waits for its archival delay."""
     notified: bool = False
     """Whether the topics have been told how it ended."""
+    is_open: bool = True
+    """Whether somebody still has something to do for it."""
+    archive_token: str | None = None
+    """Of the claim that took the result to the archive; ARCHIVING, ARCHIVED and THAWING."""
+    archive_backend: ArchiveBackend | None = None
+    """As in force at that claim."""
+    archive_time: int | None = None
+    """Of the claim, later of the commit."""
+    archive_id: str | None = None
+    """Names the cold copy; ARCHIVED and THAWING."""
+    s3_deleted: bool = False
+    """Whether the hot versions of an ARCHIVED or THAWING result are known to be gone."""
+    restore_time: int | None = None
+    """When the way back began."""
+    retrieval_job_id: str | None = None
+    retrieval_tier: str | None = None
+    retrieval_time: int | None = None
+    keep_s: int | None = None
+    """How long a result that an operator brings back is kept before its delay begins."""
+    storage_error: str | None = None
+    """A sentence about what a person must look at."""
+    trash: Trash | None = None
+    deleted_time: int | None = None
+    """Since when only a tombstone is left of it."""
+
+    def readable(self, output: Output) -> bool:
+        """Whether this output can be downloaded as it stands: VCF, index and table cannot while archived."""
+        archived = self.storage_state in (StorageState.ARCHIVED, StorageState.THAWING)
+        return output in self.outputs and not (archived and output in ARCHIVED_OUTPUTS)
 
     @property
     def result_file_name(self) -> str:
@@ -152,8 +206,11 @@ _ENDINGS = {
 }
 
 
-def job_to_json(job: Job) -> dict[str, Any]:
-    """The public form of a job, for the API, the command line and the pages; times are ISO 8601 in UTC."""
+def job_to_json(job: Job, *, not_before: int | None = None) -> dict[str, Any]:
+    """The public form of a job, for the API, the command line and the pages; times are ISO 8601 in UTC.
+
+    :param not_before: when the result moves to the archive at the earliest (POSIX seconds), where it does.
+    """
     progress = job.progress
     return {
         "job_id": job.job_id,
@@ -173,9 +230,26 @@ def job_to_json(job: Job) -> dict[str, Any]:
                 "size_bytes": stored.size_bytes,
                 "sha256": stored.sha256,
                 "file_name": job.output_file_name(output),
+                "available": job.readable(output),
             }
             for output, stored in job.outputs.items()
         },
+        "storage": _storage_json(job, not_before) if job.storage_state else None,
+    }
+
+
+def _storage_json(job: Job, not_before: int | None) -> dict[str, Any]:
+    back_by = None
+    if job.retrieval_tier and job.retrieval_time is not None:
+        back_by = job.retrieval_time + RETRIEVAL_S[job.retrieval_tier]
+    return {
+        "state": job.storage_state,
+        "not_before": _iso(not_before),
+        "archive_time": _iso(job.archive_time) if job.storage_state is StorageState.ARCHIVED else None,
+        "restore_time": _iso(job.restore_time),
+        "retrieval_tier": job.retrieval_tier,
+        "expected_by": _iso(back_by),
+        "error": job.storage_error,
     }
 
 

@@ -8,7 +8,8 @@ from the try number and the task instance's time-ordered id): an attempt takes a
 attempt that was overtaken can neither report, complete nor fail it.
 
 Indexes: ``by-user`` (``user_id``, ``user_order`` = time and job id) lists a person's jobs; ``open`` holds only jobs
-that have not ended and ``due`` only results that wait to be archived, both oldest first.
+for which somebody still has something to do, and ``due`` only results that wait to be archived, both oldest first.
+Where a result lies is changed by :mod:`gas.storage_table` alone.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import binascii
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 from gas.dynamodb import ConditionFailed, Item, Table
 from gas.errors import Conflict, Fenced, InputError, NotFound
-from gas.job import Job, JobStatus, Output, Progress, StorageState, StoredObject
+from gas.job import ArchiveBackend, Job, JobStatus, Output, Progress, StorageState, StoredObject, Trash
 
 Record = TypeVar("Record")
 
@@ -37,6 +39,8 @@ PRESENT = "y"
 PAGE_LIMIT = 100
 #: Index rows read for one page with a status filter before it is handed out short, with a cursor.
 FILTER_READS = 1000
+#: Index rows read at a time where all of them are wanted.
+INDEX_PAGE = 1000
 ERROR_CHARACTERS = 2000
 NOTES = 100
 NOTE_CHARACTERS = 500
@@ -216,10 +220,10 @@ class JobsTable:
                 "SET job_status = :completed, outputs = :outputs, complete_time = :now, counts = :counts, "
                 "notes = :notes, storage_state = :hot, due_since = :now, due = :yes, notified = :no, "
                 "s3_results_bucket = :bucket, s3_key_result_file = :result, s3_key_log_file = :log, "
-                "#input.sha256 = :input_sha256 REMOVE progress, #open"
+                "#input.sha256 = :input_sha256 REMOVE progress"
             ),
             condition="job_status = :running AND attempt = :attempt",
-            names={"#open": "open", "#input": "input"},
+            names={"#input": "input"},
             values={
                 ":completed": JobStatus.COMPLETED,
                 ":running": JobStatus.RUNNING,
@@ -296,19 +300,68 @@ class JobsTable:
         )
 
     def mark_notified(self, job_id: str) -> None:
-        """Remember that the topic has been told that the job completed.
-
-        :raises NotFound: when there is no such job.
-        """
-        try:
+        """Remember that the topic has been told that the job completed, unless it is being deleted."""
+        with suppress(ConditionFailed):
             self._table.update(
                 job_id,
-                update="SET notified = :yes",
-                condition="attribute_exists(job_id)",
-                values={":yes": True},
+                update="SET notified = :yes REMOVE #open",
+                condition="notified = :no AND storage_state = :hot",
+                names={"#open": "open"},
+                values={":yes": True, ":no": False, ":hot": StorageState.HOT},
             )
-        except ConditionFailed:
-            raise _no_such(job_id) from None
+
+    def ids_of_user(self, user_id: str) -> Iterator[str]:
+        """The ids of all the person's jobs, newest first, from an index."""
+        rows = self._table.query(
+            index=USER_INDEX, condition="user_id = :user", values={":user": user_id}, page=INDEX_PAGE
+        )
+        return (row["job_id"] for row in rows)
+
+    def due(self, *, before: int, after: int | None = None) -> Iterator[tuple[str, str]]:
+        """Owner and id of each job whose result waits to be archived, oldest first, from an index.
+
+        :param before: due since before this time.
+        :param after: due since this time or later.
+        """
+        rows = self._table.query(
+            index=DUE_INDEX,
+            condition="due = :yes AND due_since BETWEEN :after AND :last",
+            values={":yes": PRESENT, ":after": after or 0, ":last": before - 1},
+            page=INDEX_PAGE,
+            forward=True,
+        )
+        return ((row["user_id"], row["job_id"]) for row in rows)
+
+    def open_ids(self) -> Iterator[str]:
+        """The id of each job for which somebody still has something to do, oldest first, from an index."""
+        rows = self._table.query(
+            index=OPEN_INDEX,
+            condition="#open = :yes",
+            values={":yes": PRESENT},
+            names={"#open": "open"},
+            page=INDEX_PAGE,
+            forward=True,
+        )
+        return (row["job_id"] for row in rows)
+
+    def submitted_between(self, after: int, before: int) -> Iterator[str]:
+        """The ids of everybody's jobs submitted from ``after`` on and before ``before``; reads an index whole."""
+        rows = self._table.scan(
+            index=USER_INDEX,
+            filter_expression="user_order BETWEEN :first AND :last",
+            values={":first": f"{after:012d}#", ":last": f"{before:012d}#"},
+        )
+        return (row["job_id"] for row in rows)
+
+    def find(self, job_id: str) -> Job | None:
+        """The job, read consistently; ``None`` where there is none."""
+        item = self._table.get(job_id)
+        return None if item is None else job_from_item(item)
+
+    def find_many(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that exist, read consistently, in the given order."""
+        items = self._table.get_many(job_ids)
+        return [job_from_item(items[job_id]) for job_id in job_ids if job_id in items]
 
     def _change(
         self,
@@ -340,6 +393,7 @@ def job_from_item(item: Item) -> Job:
     """The job that a DynamoDB item holds."""
     state = item.get("storage_state")
     progress = item.get("progress")
+    backend = item.get("archive_backend")
     return Job(
         job_id=item["job_id"],
         user_id=item["user_id"],
@@ -361,6 +415,31 @@ def job_from_item(item: Item) -> Job:
         storage_state=StorageState(state) if state else None,
         due_since=item.get("due_since"),
         notified=item.get("notified", False),
+        is_open="open" in item,
+        archive_token=item.get("archive_token"),
+        archive_backend=ArchiveBackend(backend) if backend else None,
+        archive_time=item.get("archive_time"),
+        archive_id=item.get("archive_id"),
+        s3_deleted=item.get("s3_deleted", False),
+        restore_time=item.get("restore_time"),
+        retrieval_job_id=item.get("retrieval_job_id"),
+        retrieval_tier=item.get("retrieval_tier"),
+        retrieval_time=item.get("retrieval_time"),
+        keep_s=item.get("keep_s"),
+        storage_error=item.get("storage_error"),
+        trash=_trash(item.get("trash")),
+        deleted_time=item.get("deleted_time"),
+    )
+
+
+def _trash(item: Item | None) -> Trash | None:
+    if item is None:
+        return None
+    return Trash(
+        token=item["token"],
+        backend=ArchiveBackend(item["backend"]),
+        archive_id=item.get("archive_id"),
+        versions=tuple(StoredObject(**version) for version in item["versions"]),
     )
 
 

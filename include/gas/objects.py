@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, R
 
 from gas.aws import Aws
 from gas.dynamodb import code
-from gas.errors import InputError
+from gas.errors import InputError, Unavailable
 from gas.job import Output, StoredObject
 from gas.settings import MIB, Settings
 
@@ -27,11 +28,19 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
 CHUNK_BYTES = MIB
-#: Above this a file goes up in parts; S3 takes up to 10,000 parts, so 640 GB.
-PART_BYTES = 64 * MIB
+#: Above this a file goes up in parts of this size, of which some are in memory at a time. S3 takes up to 10,000 parts:
+#: those of a file above 160 GB are larger.
+PART_BYTES = 16 * MIB
+PARTS = 10_000
 PART_THREADS = 4
+#: No link lives shorter, or a slow click would find it dead.
+SHORTEST_LINK_S = 60
 #: How often a download that breaks off is taken up where it stopped.
 DOWNLOAD_RESUMES = 4
+#: Versions that one DeleteObjects takes.
+DELETE_BATCH = 1000
+#: S3's words for a version that is not there.
+GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 
 _SAFE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
@@ -92,13 +101,23 @@ class Objects:
         )
 
     def presigned_download(
-        self, stored: StoredObject, *, file_name: str, content_type: str | None = None, inline: bool = False
+        self,
+        stored: StoredObject,
+        *,
+        file_name: str,
+        content_type: str | None = None,
+        inline: bool = False,
+        at_most_s: int | None = None,
     ) -> str:
         """A link to exactly this version, good for ``download_link_s`` seconds.
 
         :param file_name: what the browser saves it as; any text is safe here.
         :param inline: shown in the browser rather than saved.
+        :param at_most_s: how long the version is sure to be there; a link lives no longer, but a minute at least.
         """
+        life_s = self._settings.download_link_s
+        if at_most_s is not None:
+            life_s = min(life_s, max(at_most_s, SHORTEST_LINK_S))
         return self._aws.s3.generate_presigned_url(
             "get_object",
             Params={
@@ -108,7 +127,7 @@ class Objects:
                 "ResponseContentDisposition": content_disposition(file_name, inline=inline),
                 "ResponseContentType": content_type or DEFAULT_TYPE,
             },
-            ExpiresIn=self._settings.download_link_s,
+            ExpiresIn=life_s,
         )
 
     def read_text(self, stored: StoredObject, max_bytes: int) -> str:
@@ -127,24 +146,28 @@ class Objects:
         :returns: the hex SHA-256 of what was written.
         :raises InputError: when that version is no longer there.
         """
-        digest = hashlib.sha256()
-        done = 0
-        with path.open("wb") as file:
-            for resumes in range(DOWNLOAD_RESUMES + 1):
-                try:
-                    for chunk in self._body(stored, done).iter_chunks(CHUNK_BYTES):
-                        file.write(chunk)
-                        digest.update(chunk)
-                        done += len(chunk)
-                    break
-                except (ConnectionError, HTTPClientError, ResponseStreamingError):
-                    if resumes == DOWNLOAD_RESUMES:
-                        raise
-        return digest.hexdigest()
+        try:
+            return write(self.stream(stored), path)
+        except ClientError as error:
+            if code(error) in GONE:
+                raise InputError("the uploaded file is no longer there; upload it again") from error
+            raise
 
-    def upload(self, path: Path, key: str, *, content_type: str = DEFAULT_TYPE) -> StoredObject:
+    def stream(self, stored: StoredObject) -> Iterator[bytes]:
+        """The bytes of exactly this version; a transfer that breaks off is taken up where it stopped."""
+
+        def body(offset: int) -> StreamingBody:
+            optional: dict[str, Any] = {"Range": f"bytes={offset}-"} if offset else {}
+            return self._aws.s3.get_object(
+                Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id, **optional
+            )["Body"]
+
+        return resumed(body)
+
+    def upload(self, path: Path, key: str, *, content_type: str = DEFAULT_TYPE, alone: bool = True) -> StoredObject:
         """Put a file into the results bucket. S3 checks the bytes it received against their checksum.
 
+        :param alone: nobody else puts to this key, so what a try whose answer was lost has left there is deleted.
         :returns: the version that this very call made.
         """
         bucket = self._settings.results_bucket
@@ -162,15 +185,58 @@ class Objects:
                     ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
                 )
                 version = put["VersionId"]
-                if put["ResponseMetadata"]["RetryAttempts"]:  # a put whose answer was lost has left its own version
+                if (
+                    alone and put["ResponseMetadata"]["RetryAttempts"]
+                ):  # a put whose answer was lost has left its own version
                     self._delete_other_versions(bucket, key, version)
             else:
                 version = self._upload_parts(path, bucket=bucket, key=key, size=size, content_type=content_type)
         return StoredObject(bucket=bucket, key=key, version_id=version, sha256=digest.hexdigest(), size_bytes=size)
 
+    def exists(self, stored: StoredObject) -> bool:
+        """Whether this version is there."""
+        try:
+            self._aws.s3.head_object(Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id)
+        except ClientError as error:
+            if code(error) in GONE:
+                return False
+            raise
+        return True
+
     def delete_version(self, stored: StoredObject) -> None:
         """Delete this version for good; that it is gone already is no error."""
         self._aws.s3.delete_object(Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id)
+
+    def delete_versions(self, versions: Iterable[StoredObject]) -> None:
+        """Delete these versions for good, in few calls; those that are gone already are no error.
+
+        :raises Unavailable: when S3 did not delete each of them.
+        """
+        for bucket, keys in _batches(versions):
+            answer = self._aws.s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            for error in answer.get("Errors", []):
+                if error.get("Code") not in GONE:
+                    raise Unavailable(f"S3 did not delete {error.get('Key')}: {error.get('Code')}; try again")
+
+    def result_versions(self, *, user_id: str, job_id: str) -> list[StoredObject]:
+        """Every version of a job's results, whether or not its record names it; not those in the archive."""
+        return list(self._versions(self._settings.results_bucket, f"{_safe(user_id)}/{_safe(job_id)}/"))
+
+    def delete_job(self, *, user_id: str, job_id: str) -> None:
+        """Delete everything of a job in both buckets, whether or not its record names it; not its cold copies."""
+        for bucket in (self._settings.inputs_bucket, self._settings.results_bucket):
+            self.delete_prefix(bucket, f"{_safe(user_id)}/{_safe(job_id)}/")
+
+    def delete_prefix(self, bucket: str, prefix: str) -> None:
+        """Delete every version and delete marker below a prefix, and the parts of uploads that never ended there."""
+        self.delete_versions(self._versions(bucket, prefix, markers=True))
+        for page in self._aws.s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+            for upload in page.get("Uploads", []):
+                try:
+                    self._aws.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                except ClientError as error:
+                    if code(error) != "NoSuchUpload":
+                        raise
 
     def attempt_versions(self, *, user_id: str, job_id: str, attempt: str) -> Iterator[StoredObject]:
         """Every version that one attempt has put, whether or not a record names it."""
@@ -183,48 +249,78 @@ class Objects:
             if version.key == key and version.version_id != version_id:
                 self.delete_version(version)
 
-    def _versions(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
+    def versions_below(self, prefix: str) -> list[StoredObject]:
+        """Every version below a prefix of the results bucket."""
+        return list(self._versions(self._settings.results_bucket, prefix))
+
+    def _versions(self, bucket: str, prefix: str, *, markers: bool = False) -> Iterator[StoredObject]:
         for page in self._aws.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for version in page.get("Versions", []):
-                yield StoredObject(
-                    bucket=bucket,
-                    key=version["Key"],
-                    version_id=version["VersionId"],
-                    sha256="",
-                    size_bytes=version["Size"],
-                )
-
-    def _body(self, stored: StoredObject, offset: int) -> StreamingBody:
-        optional: dict[str, Any] = {"Range": f"bytes={offset}-"} if offset else {}
-        try:
-            return self._aws.s3.get_object(
-                Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id, **optional
-            )["Body"]
-        except ClientError as error:
-            if code(error) in ("NoSuchKey", "NoSuchVersion", "404"):
-                raise InputError("the uploaded file is no longer there; upload it again") from error
-            raise
+                yield _listed(bucket, version["Key"], version["VersionId"], version["Size"])
+            for marker in page.get("DeleteMarkers", []) if markers else ():
+                yield _listed(bucket, marker["Key"], marker["VersionId"], 0)
 
     def _upload_parts(self, path: Path, *, bucket: str, key: str, size: int, content_type: str) -> str:
         s3 = self._aws.s3
+        part_bytes = max(PART_BYTES, -(-size // PARTS))
         upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key, ContentType=content_type)["UploadId"]
 
         def put(number: int) -> dict[str, Any]:
             with path.open("rb") as part:
-                part.seek((number - 1) * PART_BYTES)
-                body = part.read(PART_BYTES)
+                part.seek((number - 1) * part_bytes)
+                body = part.read(part_bytes)
             answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body)
             return {"ETag": answer["ETag"], "PartNumber": number}
 
         try:
             with ThreadPoolExecutor(PART_THREADS) as threads:
-                parts: Any = list(threads.map(put, range(1, -(-size // PART_BYTES) + 1)))
+                parts: Any = list(threads.map(put, range(1, -(-size // part_bytes) + 1)))
             return s3.complete_multipart_upload(
                 Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
             )["VersionId"]
         except BaseException:
             s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
             raise
+
+
+def resumed(body: Callable[[int], StreamingBody]) -> Iterator[bytes]:
+    """The bytes of a body; one that breaks off is asked for again from where it stopped.
+
+    :param body: opens it at an offset.
+    """
+    done = 0
+    for resumes in range(DOWNLOAD_RESUMES + 1):
+        try:
+            for chunk in body(done).iter_chunks(CHUNK_BYTES):
+                done += len(chunk)
+                yield chunk
+        except (ConnectionError, HTTPClientError, ResponseStreamingError):
+            if resumes == DOWNLOAD_RESUMES:
+                raise
+        else:
+            return
+
+
+def write(chunks: Iterable[bytes], path: Path) -> str:
+    """Write bytes into a new file; returns their hex SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _listed(bucket: str, key: str, version_id: str, size_bytes: int) -> StoredObject:
+    return StoredObject(bucket=bucket, key=key, version_id=version_id, sha256="", size_bytes=size_bytes)
+
+
+def _batches(versions: Iterable[StoredObject]) -> Iterator[tuple[str, list[Any]]]:
+    """Buckets, and as many of their versions as one DeleteObjects takes."""
+    for bucket, group in itertools.groupby(versions, key=lambda version: version.bucket):
+        keys = ({"Key": version.key, "VersionId": version.version_id} for version in group)
+        while batch := list(itertools.islice(keys, DELETE_BATCH)):
+            yield bucket, batch
 
 
 def content_disposition(file_name: str, *, inline: bool = False) -> str:

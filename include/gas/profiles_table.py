@@ -7,12 +7,17 @@ they acted on is still in force.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from gas.dynamodb import ConditionFailed, Item, Table
 from gas.errors import NotFound
+
+#: Sparse: a profile is in it exactly while one of its two flags is set.
+PENDING_INDEX = "pending"
+PRESENT = "y"
 
 
 class Tier(StrEnum):
@@ -37,6 +42,8 @@ class Profile:
     """How often the tier has changed."""
     fanout_pending: bool = False
     """After a downgrade: the person's results have not been given their archival dates yet."""
+    restore_pending: bool = False
+    """After an upgrade: not everything the person has in the archive is known to be on its way back."""
 
 
 class ProfilesTable:
@@ -76,6 +83,10 @@ class ProfilesTable:
             raise NotFound(f"there is no user {user_id}")
         return _profile(item)
 
+    def find_many(self, user_ids: Collection[str]) -> dict[str, Profile]:
+        """The profiles that exist among these, read consistently, by person."""
+        return {user_id: _profile(item) for user_id, item in self._table.get_many(list(user_ids)).items()}
+
     def set_tier(self, user_id: str, tier: Tier) -> Profile:
         """Put the person on a plan; nothing changes where they are on it already.
 
@@ -86,20 +97,50 @@ class ProfilesTable:
         if profile.tier is tier:
             return profile
         free = tier is Tier.FREE
-        item = self._table.update(
-            user_id,
-            update=("SET tier = :tier, tier_version = :next, fanout_pending = :pending, free_since = :since"),
-            condition="tier_version = :version",
-            values={
-                ":tier": tier,
-                ":version": profile.tier_version,
-                ":next": profile.tier_version + 1,
-                ":pending": free,
-                ":since": int(self._now()) if free else None,
-            },
-        )
+        values = {
+            ":tier": tier,
+            ":version": profile.tier_version,
+            ":next": profile.tier_version + 1,
+            ":free": free,
+            ":premium": not free,
+            ":since": int(self._now()) if free else None,
+            ":yes": PRESENT,
+        }
+        try:
+            item = self._table.update(
+                user_id,
+                update=(
+                    "SET tier = :tier, tier_version = :next, fanout_pending = :free, restore_pending = :premium, "
+                    "free_since = :since, pending = :yes"
+                ),
+                condition="tier_version = :version",
+                values=values,
+            )
+        except ConditionFailed:
+            there = self.get(user_id)
+            if there.tier is tier:  # this very write, its answer lost, or another's to the same end
+                return there
+            raise
         return _profile(item)
+
+    def pending(self) -> Iterator[str]:
+        """Who has a change of tier that was not worked off yet, from an index."""
+        rows = self._table.query(
+            index=PENDING_INDEX, condition="pending = :yes", values={":yes": PRESENT}, page=1000, forward=True
+        )
+        return (row["user_id"] for row in rows)
+
+    def worked_off(self, profile: Profile) -> None:
+        """Clear the flags of the change of tier that this profile shows; those of a later change stay."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                profile.user_id,
+                update="SET fanout_pending = :no, restore_pending = :no REMOVE pending",
+                condition="tier_version = :version AND attribute_exists(pending)",
+                values={":no": False, ":version": profile.tier_version},
+            )
 
 
 def _profile(item: Item) -> Profile:
-    return Profile(**{**item, "tier": Tier(item["tier"])})
+    fields = {name: value for name, value in item.items() if name != "pending"}
+    return Profile(**{**fields, "tier": Tier(item["tier"])})

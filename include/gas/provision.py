@@ -13,7 +13,9 @@ from botocore.exceptions import ClientError
 
 from gas.aws import Aws
 from gas.dynamodb import code
+from gas.job import ArchiveBackend
 from gas.jobs_table import DUE_INDEX, OPEN_INDEX, USER_INDEX
+from gas.profiles_table import PENDING_INDEX
 
 if TYPE_CHECKING:
     import boto3
@@ -32,6 +34,9 @@ JOB_INDEXES: dict[str, tuple[Key, Key, tuple[str, ...]]] = {
     OPEN_INDEX: (("open", "S"), ("submit_time", "N"), ("job_status",)),
     DUE_INDEX: (("due", "S"), ("due_since", "N"), ("user_id",)),
 }
+PROFILE_INDEXES: dict[str, tuple[Key, Key, tuple[str, ...]]] = {
+    PENDING_INDEX: (("pending", "S"), ("user_id", "S"), ("tier_version",)),
+}
 
 
 def provision(
@@ -40,7 +45,7 @@ def provision(
     """Make what is missing; yields a line about each thing as soon as it stands."""
     aws = Aws(region=settings.region, session=session, endpoint_url=endpoint_url)
     yield _table(aws, settings.annotations_table, key="job_id", indexes=JOB_INDEXES)
-    yield _table(aws, settings.profiles_table, key="user_id", indexes={})
+    yield _table(aws, settings.profiles_table, key="user_id", indexes=PROFILE_INDEXES)
     yield _bucket(aws, settings.inputs_bucket, origin=settings.web_url, methods=["POST"])
     yield _bucket(aws, settings.results_bucket, origin=settings.web_url, methods=["GET", "HEAD"])
     topics = {}
@@ -50,6 +55,11 @@ def provision(
         yield f"topic {name}, with its queue"
     _queue(aws, settings.thaw_wake_queue, topics[f"{settings.prefix}-thaw"])
     yield f"queue {settings.thaw_wake_queue}"
+    _tell_of_restores(aws, settings.results_bucket, topics[settings.thaw_topic])
+    yield f"notifications of bucket {settings.results_bucket}"
+    if settings.archive is ArchiveBackend.VAULT:  # a new AWS account can make none
+        aws.glacier.create_vault(accountId="-", vaultName=settings.vault)
+        yield f"vault {settings.vault}"
 
 
 def _table(aws: Aws, name: str, *, key: str, indexes: dict[str, tuple[Key, Key, tuple[str, ...]]]) -> str:
@@ -185,3 +195,33 @@ def _queue(aws: Aws, name: str, topic_arn: str) -> None:
         Attributes={"MessageRetentionPeriod": str(QUEUE_RETENTION_S), "Policy": json.dumps(policy)},
     )
     aws.sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+
+
+def _tell_of_restores(aws: Aws, bucket: str, topic_arn: str) -> None:
+    """S3 tells this topic when an object that was archived can be read again."""
+    account = topic_arn.split(":")[4]
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:{topic_arn.split(':')[1]}:iam::{account}:root"},
+                "Action": ["sns:Publish", "sns:Subscribe", "sns:GetTopicAttributes", "sns:SetTopicAttributes"],
+                "Resource": topic_arn,
+            },
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": topic_arn,
+                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+            },
+        ],
+    }
+    aws.sns.set_topic_attributes(TopicArn=topic_arn, AttributeName="Policy", AttributeValue=json.dumps(policy))
+    aws.s3.put_bucket_notification_configuration(
+        Bucket=bucket,
+        NotificationConfiguration={
+            "TopicConfigurations": [{"TopicArn": topic_arn, "Events": ["s3:ObjectRestore:Completed"]}]
+        },
+    )

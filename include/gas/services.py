@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gas.airflow_api import AirflowApi
+from gas.archive.storage_class import StorageClass
+from gas.archive.vault import Vault
 from gas.aws import Aws
 from gas.dynamodb import Table
 from gas.events import Events
+from gas.job import ArchiveBackend
 from gas.jobs_table import JobsTable
 from gas.objects import Objects
 from gas.profiles_table import ProfilesTable
 from gas.references import ReferenceStore
 from gas.settings import Settings
+from gas.storage_table import StorageTable
 
 if TYPE_CHECKING:
     import boto3
+
+    from gas.archive import Archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,26 +33,45 @@ class Services:
 
     settings: Settings
     jobs: JobsTable
+    storage: StorageTable
     profiles: ProfilesTable
     objects: Objects
+    archives: Mapping[ArchiveBackend, Archive]
+    """Both back ends: a record names its own, the setting only says where new copies are made."""
     events: Events
     airflow: AirflowApi
     references: ReferenceStore
 
 
-def build(settings: Settings, *, session: boto3.Session | None = None, endpoint_url: str | None = None) -> Services:
+def build(
+    settings: Settings,
+    *,
+    session: boto3.Session | None = None,
+    endpoint_url: str | None = None,
+    now: Callable[[], float] = time.time,
+) -> Services:
     """Wire the real clients.
 
     :param session: where AWS credentials come from; boto3's own chain when ``None``.
     :param endpoint_url: of an AWS stand-in; boto3's ``AWS_ENDPOINT_URL`` or AWS itself when ``None``.
+    :param now: the clock of the records, in POSIX seconds.
     """
     aws = Aws(region=settings.region, session=session, endpoint_url=endpoint_url)
+    jobs = Table(aws, settings.annotations_table, key="job_id")
+    profiles = Table(aws, settings.profiles_table, key="user_id")
+    objects = Objects(aws, settings)
+    events = Events(aws, settings)
     return Services(
         settings=settings,
-        jobs=JobsTable(Table(aws, settings.annotations_table, key="job_id")),
-        profiles=ProfilesTable(Table(aws, settings.profiles_table, key="user_id")),
-        objects=Objects(aws, settings),
-        events=Events(aws, settings),
+        jobs=JobsTable(jobs, now=now),
+        storage=StorageTable(jobs, profiles, now=now),
+        profiles=ProfilesTable(profiles, now=now),
+        objects=objects,
+        archives={
+            ArchiveBackend.STORAGE_CLASS: StorageClass(aws, settings, objects),
+            ArchiveBackend.VAULT: Vault(aws, settings, objects, events, now=now),
+        },
+        events=events,
         airflow=AirflowApi(url=settings.airflow_url, user=settings.airflow_user, password=settings.airflow_password),
         references=ReferenceStore(settings.references),
     )

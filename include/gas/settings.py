@@ -7,23 +7,37 @@ boto3 reads ``AWS_*`` and globus-sdk reads ``GLOBUS_SDK_*`` by themselves; neith
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gas.errors import SettingsError
+from gas.job import ArchiveBackend
 
 MIB = 1 << 20
 GIB = 1 << 30
+#: Each waiting run is looked at in every turn of Airflow's scheduler: a thousand of them would stop it.
+MAX_WAITING_RUNS = 12
+ARCHIVE_INTERVALS = (
+    timedelta(seconds=10),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(days=1),
+    timedelta(weeks=1),
+)
 
 
 class Settings(BaseSettings):
     """Read with :meth:`from_environment`; the field ``x_y`` comes from ``GAS_X_Y``."""
 
-    model_config = SettingsConfigDict(env_prefix="GAS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GAS_", frozen=True, extra="ignore", populate_by_name=True)
 
     # AWS. Every table, bucket, topic and queue is named "{prefix}-...".
     prefix: str = Field(default="gas", pattern=r"^[a-z][a-z0-9-]{1,30}$")
@@ -65,6 +79,16 @@ class Settings(BaseSettings):
     free_upload_limit_bytes: int = Field(default=10 * MIB, ge=1)
     premium_upload_limit_bytes: int = Field(default=5 * GIB, ge=1, le=5 * GIB)  # S3 takes at most 5 GiB in one POST
 
+    # The archive.
+    free_result_ttl_s: int = Field(default=300, ge=10, le=100 * 365 * 86400, validation_alias="GAS_FREE_RESULT_TTL")
+    """How long a free person's result stays ready to download before it moves to the archive, in seconds."""
+    archive: ArchiveBackend = ArchiveBackend.STORAGE_CLASS
+    """Where cold copies are made from now on: ``storage-class`` or ``vault``."""
+    archive_interval_s: int | None = Field(default=None, ge=1, validation_alias="GAS_ARCHIVE_INTERVAL")
+    """How much time one run of the archive covers, in seconds; follows from the delay when unset."""
+    installed: date = date(2026, 11, 1)
+    """The day on which this GAS was set up: no scheduled work reaches further back."""
+
     # How long links live, in seconds.
     upload_link_s: int = Field(default=3600, ge=60, le=43200)
     download_link_s: int = Field(default=300, ge=10, le=43200)
@@ -81,6 +105,31 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("archive_interval_s")
+    @classmethod
+    def _few_runs_wait(cls, value: int | None, info: ValidationInfo) -> int | None:
+        delay_s: int = info.data.get("free_result_ttl_s", 0)
+        if value and delay_s > MAX_WAITING_RUNS * value:
+            shortest = -(-delay_s // MAX_WAITING_RUNS)
+            raise ValueError(
+                f"must be at least {shortest}, a {MAX_WAITING_RUNS}th of GAS_FREE_RESULT_TTL: waiting runs slow Airflow"
+            )
+        return value
+
+    @property
+    def archive_interval(self) -> timedelta:
+        """How much time one run of the archive covers: short beside the delay, yet few runs wait at once."""
+        if self.archive_interval_s:
+            return timedelta(seconds=self.archive_interval_s)
+        shortest = timedelta(seconds=self.free_result_ttl_s) / MAX_WAITING_RUNS
+        weeks = -(-shortest // ARCHIVE_INTERVALS[-1]) * ARCHIVE_INTERVALS[-1]
+        return next((interval for interval in ARCHIVE_INTERVALS if interval >= shortest), weeks)
+
+    @property
+    def waiting_runs(self) -> int:
+        """How many runs of the archive wait for their delay at once, at most."""
+        return -(-timedelta(seconds=self.free_result_ttl_s) // self.archive_interval)
+
     @classmethod
     def from_environment(cls) -> Self:
         """Read the environment.
@@ -93,13 +142,18 @@ class Settings(BaseSettings):
     def of(cls, variables: Mapping[str, str]) -> Self:
         """The same from variables that take precedence over the environment's."""
         given: dict[str, Any] = {
-            name: variables[f"GAS_{name.upper()}"] for name in cls.model_fields if f"GAS_{name.upper()}" in variables
+            name: variables[_variable(name)] for name in cls.model_fields if _variable(name) in variables
         }
         try:
             return cls(**given)
         except ValidationError as error:
-            said = "; ".join(f"GAS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+            said = "; ".join(f"{_variable('_'.join(map(str, e['loc'])))}: {e['msg']}" for e in error.errors())
             raise SettingsError(f"bad setting: {said}") from None
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where the files of a job lie while it is worked on."""
+        return self.work_dir or Path(tempfile.gettempdir()) / f"gas-{os.getuid()}"
 
     # Names under the prefix.
     @property
@@ -119,9 +173,23 @@ class Settings(BaseSettings):
         return f"{self.prefix}-results"
 
     @property
+    def vault(self) -> str:
+        return f"{self.prefix}-results"
+
+    @property
     def completed_topic(self) -> str:
         """Told of each job that completed; the first of :attr:`topics`."""
         return f"{self.prefix}-glacier"
+
+    @property
+    def restore_topic(self) -> str:
+        """Told of each result whose way back from the archive begins."""
+        return f"{self.prefix}-restore"
+
+    @property
+    def thaw_topic(self) -> str:
+        """Told by AWS of each retrieval that ended."""
+        return f"{self.prefix}-thaw"
 
     @property
     def thaw_wake_queue(self) -> str:
@@ -132,3 +200,12 @@ class Settings(BaseSettings):
     def topics(self) -> tuple[str, ...]:
         """SNS topics, each with an SQS queue of its name subscribed."""
         return tuple(f"{self.prefix}-{name}" for name in ("glacier", "restore", "thaw"))
+
+
+def _variable(name: str) -> str:
+    """The environment variable of a field, by its name or by the variable itself."""
+    if name.startswith("GAS_"):
+        return name
+    field = Settings.model_fields.get(name)
+    alias = field.validation_alias if field else None
+    return alias if isinstance(alias, str) else f"GAS_{name.upper()}"

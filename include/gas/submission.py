@@ -112,7 +112,7 @@ def submit(
     if job.job_status is not JobStatus.PENDING:
         return job
     try:
-        services.airflow.submit(DAG_ID, run_id=job_id, conf={"job_id": job_id})
+        services.airflow.submit(DAG_ID, run_id=job_id, conf={"job_id": job_id, "user_id": job.user_id})
     except Unavailable as error:
         log.warning("job %s is recorded and could not be started: %s", job_id, error)
         raise NotStarted(job) from error

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 MODULES = (
     "gas_airflow.connections",
     "gas.annotate_job",
+    "gas.archive.transfer",
     "pysam.bcftools",
     "duckdb",
     *(f"gas.annotation.{module.name}" for module in pkgutil.iter_modules(annotation.__path__)),

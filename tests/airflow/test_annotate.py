@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -47,15 +48,7 @@ def services(aws: Any, sars_cov_2: Reference, tmp_path: Path, monkeypatch: pytes
     settings = Settings.from_environment()
     list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
     made = build(settings, session=aws.session, endpoint_url=aws.endpoint_url)
-    return Services(
-        settings=made.settings,
-        jobs=made.jobs,
-        profiles=made.profiles,
-        objects=made.objects,
-        events=made.events,
-        airflow=FakeAirflow(),  # type: ignore[arg-type]  # the tests start the run themselves
-        references=made.references,
-    )
+    return replace(made, airflow=FakeAirflow())  # type: ignore[arg-type]  # the tests start the run themselves
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ PATIENCE_S = 90.0
 @pytest.fixture
 def services(stack: Stack) -> Iterator[Services]:
     """GAS's services on the running stack."""
-    services = contents.services(stack.layout)
-    yield services
-    services.airflow.close()
+    made = contents.services(stack.layout)
+    yield made
+    made.airflow.close()
 
 
 def until(found: Callable[[], object]) -> None:
@@ -94,6 +94,14 @@ def test_cleared_run_of_a_completed_job_succeeds_and_changes_nothing(services: S
     task = f"{run}/taskInstances/annotate_job"
     until(lambda: airflow.get(task).json()["try_number"] == 2 and airflow.get(run).json()["state"] == "success")
     assert services.jobs.get(job.job_id) == there
+
+
+def test_service_user_may_run_a_run_again(services: Services) -> None:
+    """The web app's narrow user in Airflow may have failed tasks tried again; where none has failed nothing happens."""
+    job = submitted(services, demo_vcf().read_bytes())
+    until(lambda: services.airflow.run_state("annotate", job.job_id) == "success")
+    services.airflow.run_again("annotate", job.job_id)
+    assert services.airflow.run_state("annotate", job.job_id) == "success"
 
 
 def test_killed_worker_is_taken_over_by_the_next_try(stack: Stack, services: Services, sars_cov_2: Reference) -> None:

@@ -74,8 +74,26 @@ def test_life_of_a_job(jobs: JobsTable, job: Job) -> None:
     assert done.due_since == done.complete_time
     assert done.progress is None
     assert not done.notified
+    assert done.is_open
     jobs.mark_notified(job.job_id)
-    assert jobs.get(job.job_id).notified
+    told = jobs.get(job.job_id)
+    assert (told.notified, told.is_open) == (True, False)
+
+
+def test_lists_of_what_is_to_do(jobs: JobsTable, job: Job) -> None:
+    """A job is listed as open until somebody was told, and as due from its completion on."""
+    assert list(jobs.open_ids()) == [job.job_id]
+    assert list(jobs.due(before=1 << 33)) == []
+    jobs.start(job.job_id, FIRST)
+    done = complete(jobs, job.job_id, FIRST)
+    assert done.due_since is not None
+    assert list(jobs.open_ids()) == [job.job_id]
+    jobs.mark_notified(job.job_id)
+    assert list(jobs.open_ids()) == []
+    assert list(jobs.due(before=done.due_since)) == []
+    assert list(jobs.due(before=done.due_since + 1, after=done.due_since)) == [(ALICE.user_id, job.job_id)]
+    assert list(jobs.due(before=done.due_since + 1, after=done.due_since + 1)) == []
+    assert list(jobs.ids_of_user(ALICE.user_id)) == [job.job_id]
 
 
 MOVES: dict[JobStatus, Callable[[JobsTable, str], object]] = {

@@ -34,3 +34,19 @@ def test_each_tier_change_is_counted(services: Services) -> None:
     assert (free.tier, free.tier_version, free.fanout_pending) == (Tier.FREE, 2, True)
     assert free.free_since is not None
     assert free == services.profiles.get("alice")
+
+
+def test_pending_changes_are_listed(services: Services) -> None:
+    """A change of plan is listed until it was worked off; working off an older one leaves a later one alone."""
+    services.profiles.ensure("alice", name="Alice", email="a@example.org", now=100)
+    assert list(services.profiles.pending()) == []
+    premium = services.profiles.set_tier("alice", Tier.PREMIUM)
+    assert (premium.restore_pending, premium.fanout_pending) == (True, False)
+    free = services.profiles.set_tier("alice", Tier.FREE)
+    assert (free.restore_pending, free.fanout_pending) == (False, True)
+    services.profiles.worked_off(premium)
+    assert list(services.profiles.pending()) == ["alice"]
+    services.profiles.worked_off(free)
+    services.profiles.worked_off(free)
+    assert list(services.profiles.pending()) == []
+    assert not services.profiles.get("alice").fanout_pending

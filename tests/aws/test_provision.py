@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gas.job import Job, JobStatus, Output, StoredObject, new_job_id
+from gas.job import ArchiveBackend, Job, JobStatus, Output, StoredObject, new_job_id
 from gas.provision import JOB_INDEXES, provision
 from gas.services import Services, build
 from gas.settings import Settings
@@ -92,3 +92,26 @@ def test_account_is_asked_for_where_it_is_not_set(aws: Any, settings: Settings, 
     sqs = aws.session.client("sqs", endpoint_url=aws.endpoint_url)
     url = sqs.get_queue_url(QueueName="gas-glacier")["QueueUrl"]
     assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+
+
+def test_vault_is_made_where_it_is_used(services: Services, aws: Any, settings: Settings) -> None:
+    """Only where results go to a vault is one made: a new AWS account may make none."""
+    glacier = aws.session.client("glacier", endpoint_url=aws.endpoint_url)
+    assert glacier.list_vaults()["VaultList"] == []
+    with_vault = settings.model_copy(update={"archive": ArchiveBackend.VAULT})
+    for _ in range(2):
+        said = list(provision(with_vault, session=aws.session, endpoint_url=aws.endpoint_url))
+    assert said[-1] == "vault gas-results"
+    assert [vault["VaultName"] for vault in glacier.list_vaults()["VaultList"]] == ["gas-results"]
+
+
+def test_bucket_tells_of_restores(services: Services, aws: Any, settings: Settings) -> None:
+    """The bucket of results may tell, and tells, the topic of retrievals what can be read again."""
+    s3 = aws.session.client("s3", endpoint_url=aws.endpoint_url)
+    sns = aws.session.client("sns", endpoint_url=aws.endpoint_url)
+    (told,) = s3.get_bucket_notification_configuration(Bucket=settings.results_bucket)["TopicConfigurations"]
+    assert told["TopicArn"].endswith(":gas-thaw")
+    assert told["Events"] == ["s3:ObjectRestore:Completed"]
+    policy = json.loads(sns.get_topic_attributes(TopicArn=told["TopicArn"])["Attributes"]["Policy"])
+    allowed = [statement["Principal"] for statement in policy["Statement"] if "sns:Publish" in statement["Action"]]
+    assert {"Service": "s3.amazonaws.com"} in allowed

@@ -112,3 +112,43 @@ def test_the_topic_hears_of_completion(glacier: Any, aws: Any) -> None:
     assert (told["JobId"], told["JobDescription"], told["StatusCode"]) == (job_id, "job 7", "Succeeded")
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=messages[0]["ReceiptHandle"])
     assert "Messages" not in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1)
+
+
+def test_upload_in_parts(glacier: Any) -> None:
+    """An archive that goes up in parts is one body, with the tree hash of the whole; wrong parts are refused."""
+    body = bytes(range(256)) * 4096 * 2 + b"the last part"
+    upload = glacier.initiate_multipart_upload(vaultName="vault", archiveDescription="d", partSize=str(1 << 20))
+    where = {"vaultName": "vault", "uploadId": upload["uploadId"]}
+    with pytest.raises(ClientError, match="Content-Range"):
+        glacier.upload_multipart_part(**where, range="bytes 0-9/*", body=b"short")
+    for first in reversed(range(0, len(body), 1 << 20)):
+        part = body[first : first + (1 << 20)]
+        glacier.upload_multipart_part(**where, range=f"bytes {first}-{first + len(part) - 1}/*", body=part)
+    wanted = calculate_tree_hash(io.BytesIO(body))
+    with pytest.raises(ClientError, match="Checksum mismatch"):
+        glacier.complete_multipart_upload(**where, archiveSize=str(len(body)), checksum="0" * 64)
+    done = glacier.complete_multipart_upload(**where, archiveSize=str(len(body)), checksum=wanted)
+    assert done["checksum"] == wanted
+    assert _output(glacier, _retrieved(glacier, done["archiveId"]))["body"].read() == body
+    with pytest.raises(glacier.exceptions.ResourceNotFoundException):
+        glacier.abort_multipart_upload(**where)
+
+
+def test_aborted_upload_leaves_nothing(glacier: Any) -> None:
+    """An upload in parts that is aborted makes no archive."""
+    upload = glacier.initiate_multipart_upload(vaultName="vault", partSize=str(1 << 20))
+    where = {"vaultName": "vault", "uploadId": upload["uploadId"]}
+    glacier.upload_multipart_part(**where, range="bytes 0-0/*", body=b"x")
+    glacier.abort_multipart_upload(**where)
+    assert glacier.describe_vault(vaultName="vault")["NumberOfArchives"] == 0
+
+
+def test_jobs_come_in_pages_of_fifty(glacier: Any) -> None:
+    """All jobs are listed once, at most 50 in a page, and by status where that is asked for."""
+    archive = _upload(glacier, b"x")
+    asked = {"Type": "archive-retrieval", "ArchiveId": archive, "Tier": "Standard"}
+    made = {glacier.initiate_job(vaultName="vault", jobParameters=asked)["jobId"] for _ in range(51)}
+    pages = [page["JobList"] for page in glacier.get_paginator("list_jobs").paginate(vaultName="vault")]
+    assert list(map(len, pages)) == [50, 1]
+    assert {job["JobId"] for page in pages for job in page} == made
+    assert len(glacier.list_jobs(vaultName="vault", statuscode="Succeeded")["JobList"]) in (0, 50)

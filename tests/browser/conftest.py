@@ -33,9 +33,12 @@ PATIENCE_MS = 20_000
 At = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """One Chromium for all tests; each visitor has a profile of their own in it."""
+    """A Chromium for the tests of a file; each visitor has a profile of their own in it.
+
+    While it runs, Playwright holds an event loop in this thread, in which no other test could run one.
+    """
     # Chromium's own sandbox cannot be had by root, who runs the tests in many containers.
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     expect.set_options(timeout=PATIENCE_MS)
@@ -51,9 +54,9 @@ def web_url(stack: Stack) -> str:
     return stack.layout.web_url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _cookies(browser: Browser, web_url: str) -> Callable[[str], StorageState]:
-    """The cookies of each person, who signs in once for all tests that don't care how."""
+    """The cookies of each person, who signs in once for all tests of a file that don't care how."""
     held: dict[str, StorageState] = {}
 
     def of(person: str) -> StorageState:
@@ -102,7 +105,7 @@ class FinishedJob:
     vcf: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished_job(
     browser: Browser, web_url: str, _cookies: Callable[[str], StorageState], demo_vcf: Path
 ) -> FinishedJob:

@@ -26,9 +26,10 @@ def test_pages_keep_the_rules_of_wcag_2_1_aa(
     stranger, alice = at(), at(ALICE)
     alice.expected_complaints.append("404")
     found: list[str] = []
+    job = f"/jobs/{finished_job.job_id}"
     for visitor, paths in (
         (stranger, ("/", "/login/")),
-        (alice, ("/jobs/", "/jobs/new", f"/jobs/{finished_job.job_id}", "/jobs/none", AUTHORIZE)),
+        (alice, ("/jobs/", "/jobs/new", job, f"{job}/delete", "/plan/", "/jobs/none", AUTHORIZE)),
     ):
         visitor.page.emulate_media(color_scheme=scheme)
         for path in paths:

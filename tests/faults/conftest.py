@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gas import annotate_job
-from gas.job import Job
+from gas.archive import rebuild
+from gas.job import ArchiveBackend, Job
 from gas.provision import provision
 from gas.settings import Settings
 from tests.fakes import FakeReferences, fake_annotate
 from tests.faults.harness import Installation
+from tests.faults.stage import Stage, aws_within
+from tests.storage import quick_make
+
+
+@pytest.fixture(scope="module")
+def aws_in_process() -> Iterator[None]:
+    """An AWS without a server, for tests that make very many calls."""
+    with aws_within():
+        yield
+
+
+@pytest.fixture(params=list(ArchiveBackend))
+def stage(request: Any, aws_in_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """GAS with each back end on an AWS in this process; index and table are made again by something quick."""
+    monkeypatch.setattr(rebuild, "make_index", quick_make)
+    monkeypatch.setattr(rebuild, "make_table", quick_make)
+    return Stage.of(request.param, tmp_path)
 
 
 @pytest.fixture

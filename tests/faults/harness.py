@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,10 +62,30 @@ def throttle(request: AWSRequest) -> AWSResponse | None:
     return AWSResponse(request.url, 503, {"x-amzn-errortype": "ThrottlingException"}, _Raw(body))
 
 
-def refuse(request: AWSRequest) -> AWSResponse | None:
-    """AWS refuses for a reason that no retry mends."""
-    body = b'{"__type": "AccessDeniedException", "message": "no"}'
-    return AWSResponse(request.url, 400, {"x-amzn-errortype": "AccessDeniedException"}, _Raw(body))
+def canned(request: AWSRequest, body: dict[str, Any]) -> AWSResponse:
+    """An answer of DynamoDB's that is an error."""
+    return AWSResponse(request.url, 400, {}, _Raw(json.dumps(body).encode()))
+
+
+def conflict(request: AWSRequest) -> AWSResponse | None:
+    """Another's transaction is at work on one of the items."""
+    reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "busy"}]
+    return canned(request, {"__type": "TransactionCanceledException", "CancellationReasons": reasons})
+
+
+def refusal(word: str) -> Fault:
+    """AWS refuses with this word, and no retry mends it."""
+
+    def refuse(request: AWSRequest) -> AWSResponse | None:
+        body = json.dumps({"__type": word, "code": word, "message": "no"}).encode()
+        if "/gas-results/" in request.url:
+            body = f"<Error><Code>{word}</Code><Message>no</Message></Error>".encode()
+        return AWSResponse(request.url, 400, {"x-amzn-errortype": word}, _Raw(body))
+
+    return refuse
+
+
+refuse = refusal("AccessDeniedException")
 
 
 class _Raw(bytes):
@@ -83,6 +104,8 @@ class Faults:
     nth: int = 0
     fault: Fault | None = None
     calls: Counter[str] = field(default_factory=Counter)
+    order: list[tuple[str, int]] = field(default_factory=list)
+    """Each call so far: its operation, and its number among those of that operation."""
 
     def watch(self, session: boto3.Session) -> None:
         session.events.register_first("before-send", self._before)
@@ -90,6 +113,7 @@ class Faults:
     def _before(self, request: AWSRequest, event_name: str, **_: Any) -> AWSResponse | None:
         operation = event_name.rpartition(".")[2]
         self.calls[operation] += 1
+        self.order.append((operation, self.calls[operation]))
         if self.fault and operation == self.operation and self.calls[operation] == self.nth:
             return self.fault(request)
         return None
@@ -101,6 +125,7 @@ class Installation:
 
     settings: Settings
     aws: Any
+    now: Callable[[], float] = time.time
 
     def worker(self, faults: Faults | None = None) -> Services:
         """Services as a fresh worker builds them, with faults in its calls."""
@@ -112,7 +137,7 @@ class Installation:
         )
         if faults:
             faults.watch(session)
-        return build(self.settings, session=session, endpoint_url=self.aws.endpoint_url)
+        return build(self.settings, session=session, endpoint_url=self.aws.endpoint_url, now=self.now)
 
     def submitted(self) -> Job:
         """A PENDING job of Alice's whose file has arrived."""

@@ -55,6 +55,8 @@ class GasServer:
     ranges: bool = True
     faults: list[Fault] = field(default_factory=list)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tier: str = "free"
+    deleted: set[str] = field(default_factory=set)
     outputs: dict[str, bytes] = field(default_factory=lambda: {"vcf": RESULT, "index": b"TBI", "log": b"MODERATE 3\n"})
     claimed_sha256: str | None = None
     """What the records say of the VCF's checksum; the truth when None."""
@@ -215,6 +217,11 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
             self._authorize()
             self._json(ALICE)
 
+        def change_plan(self, word: str) -> None:
+            self._authorize()
+            gas.tier = "premium" if word == "subscribe" else "free"
+            self._json({**ALICE, "tier": gas.tier})
+
         def list_references(self) -> None:
             self._authorize()
             self._json({"references": [{"name": name} for name in gas.references]})
@@ -258,6 +265,14 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
             elif job["status"] == "RUNNING" and looks > gas.looks_until_done:
                 gas.finish(job_id)
             self._json(job)
+
+        def delete(self, job_id: str) -> None:
+            self._authorize()
+            if job_id not in gas.deleted:
+                self._job(job_id)
+                gas.deleted.add(job_id)
+                del gas.jobs[job_id]
+            self._send(204, b"")
 
         def log(self, job_id: str) -> None:
             if "outputs" not in self._job(job_id):
@@ -335,6 +350,8 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
         (f"POST {api}/jobs", Handler.submit),
         (f"GET {api}/jobs", Handler.list_jobs),
         (rf"GET {api}/jobs/([^/]+)", Handler.show),
+        (rf"DELETE {api}/jobs/([^/]+)", Handler.delete),
+        (rf"POST {api}/(subscribe|unsubscribe)", Handler.change_plan),
         (rf"GET {api}/jobs/([^/]+)/log", Handler.log),
         (rf"GET {api}/jobs/([^/]+)/summary", Handler.summary),
         (rf"GET {api}/jobs/([^/]+)/download/([^/]+)", Handler.link),

@@ -123,3 +123,11 @@ def test_refused_request_is_an_error() -> None:
     """A 4xx that means nothing else is an error that quotes Airflow."""
     with pytest.raises(GasError, match="422 bad conf"):
         Airflow(lambda _: httpx.Response(422, text="bad conf")).api().submit("annotate", run_id="r1", conf={})
+
+
+def test_failed_run_is_run_again() -> None:
+    """Only its failed tasks are cleared, and really: Airflow's default is to say what it would do."""
+    airflow = Airflow(lambda _: httpx.Response(200, json={}))
+    airflow.api().run_again("restore", "r1")
+    assert airflow.seen[0].url.path == "/api/v2/dags/restore/dagRuns/r1/clear"
+    assert json.loads(airflow.seen[0].content) == {"dry_run": False, "only_failed": True}

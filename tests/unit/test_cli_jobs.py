@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 
 from gas.cli import main
 from gas.login import Challenge, Credentials, Loopback
-from tests.unit.gas_server import RESULT, GasServer
+from tests.unit.gas_server import RESULT, Fault, GasServer
 
 BROWSER = """
 import sys, urllib.error, urllib.parse, urllib.request
@@ -327,6 +328,55 @@ class TestLooking:
         assert re.search(r"^note +phase unknown$", text, re.MULTILINE)
         assert re.search(r"^vcf +wuhan\.annot\.vcf\.gz +[\d,]+ bytes +sha256 [0-9a-f]{64}$", text, re.MULTILINE)
         assert gas("show", job_id, "--json").document == server.jobs[job_id]
+
+    @pytest.mark.parametrize(
+        ("storage", "said"),
+        [
+            (
+                {"state": "HOT", "not_before": "2026-11-24T22:00:00Z"},
+                "not before 2026-11-24T22:00:00Z",
+            ),
+            ({"state": "ARCHIVED", "archive_time": "2026-11-24T22:00:00Z"}, "`gas subscribe` brings it back"),
+            ({"state": "THAWING", "retrieval_tier": "Expedited", "expected_by": "2026-11-24T22:05:00Z"}, "expected by"),
+            ({"state": "THAWING", "error": "the copy is damaged"}, "on its way back; the copy is damaged"),
+        ],
+    )
+    def test_show_tells_where_the_result_lies(
+        self, gas: Gas, server: GasServer, storage: dict[str, str], said: str
+    ) -> None:
+        """In one line: ready and until when, in the archive and what brings it back, or on its way and by when."""
+        nothing = dict.fromkeys(("not_before", "archive_time", "retrieval_tier", "expected_by", "error"))
+        job_id = server.add_job(storage={**nothing, **storage})
+        server.finish(job_id)
+        assert re.search(rf"^storage .*{re.escape(said)}", gas("show", job_id).out, re.MULTILINE)
+
+    def test_download_of_all_leaves_out_what_is_archived(self, gas: Gas, server: GasServer, tmp_path: Path) -> None:
+        """What is at hand comes; what is in the archive is named."""
+        job_id = server.add_job()
+        server.finish(job_id)
+        server.jobs[job_id]["outputs"]["vcf"]["available"] = False
+        run = gas("download", job_id, "--output", "all", "-o", tmp_path / "new")
+        assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+            "wuhan.annot.vcf.count.log",
+            "wuhan.annot.vcf.gz.tbi",
+        ]
+        assert "the vcf is in the archive" in run.err
+
+    def test_delete_asks_first(self, gas: Gas, server: GasServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a yes nothing is deleted; with --yes the job is gone, and a lost answer does no harm."""
+        job_id = server.add_job()
+        monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+        assert gas("delete", job_id).code == 1
+        assert job_id in server.jobs
+        server.faults = [Fault(f"DELETE /api/v1/jobs/{job_id}", after_doing=True)]
+        assert gas("delete", job_id, "--yes", "--json").document == {"job_id": job_id, "deleted": True}
+        assert gas("show", job_id).code == 4
+
+    def test_plan_is_changed(self, gas: Gas, server: GasServer) -> None:
+        """An upgrade and its undoing, each told in a sentence; with --json the account as it is then."""
+        assert "on its way back" in gas("subscribe").err
+        assert server.tier == "premium"
+        assert gas("unsubscribe", "--json").document["tier"] == "free"
 
     def test_unknown_job_ends_with_4(self, gas: Gas) -> None:
         """Another's job, a job that never was, and a word that is no id: all are 'no such job'."""

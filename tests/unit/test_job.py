@@ -7,7 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from gas.job import JOB_ID, TRANSITIONS, JobStatus, Output, Progress, StoredObject, job_to_json, new_job_id
+from gas.job import (
+    JOB_ID,
+    TRANSITIONS,
+    JobStatus,
+    Output,
+    Progress,
+    StorageState,
+    StoredObject,
+    job_to_json,
+    new_job_id,
+)
 from tests.fakes import pending_job
 
 
@@ -63,4 +73,27 @@ def test_public_form_survives_json_and_names_no_key() -> None:
     assert public["submit_time"] == "1970-01-01T00:00:00Z"
     assert public["complete_time"] == "1970-01-01T00:00:02Z"
     assert public["progress"] == {"stage": "csq", "done": 1, "total": 2}
-    assert public["outputs"] == {"vcf": {"size_bytes": 7, "sha256": "ab", "file_name": "cohort.annot.vcf.gz"}}
+    assert public["outputs"] == {
+        "vcf": {"size_bytes": 7, "sha256": "ab", "file_name": "cohort.annot.vcf.gz", "available": True}
+    }
+    assert public["storage"] is None
+
+
+def test_public_form_tells_where_the_result_lies() -> None:
+    """On the way back from the archive the VCF is not available, and the form says when to expect it."""
+    stored = StoredObject(bucket="b", key="k", version_id="v", sha256="ab", size_bytes=7)
+    job = replace(
+        pending_job(job_id=new_job_id()),
+        job_status=JobStatus.COMPLETED,
+        outputs={Output.VCF: stored, Output.LOG: stored},
+        storage_state=StorageState.THAWING,
+        archive_id="A-SECRET",
+        retrieval_job_id="R-SECRET",
+        retrieval_tier="Standard",
+        retrieval_time=0,
+    )
+    public = job_to_json(job)
+    assert "SECRET" not in json.dumps(public)
+    assert {name: output["available"] for name, output in public["outputs"].items()} == {"vcf": False, "log": True}
+    assert public["storage"]["state"] == "THAWING"
+    assert public["storage"]["expected_by"] == "1970-01-01T05:00:00Z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -25,6 +26,9 @@ def _no_gas_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GAS_FREE_UPLOAD_LIMIT_BYTES", "0"),
         ("GAS_AWS_ACCOUNT", "12345"),
         ("GAS_MAX_RUNNING_JOBS", "0"),
+        ("GAS_FREE_RESULT_TTL", "9"),
+        ("GAS_ARCHIVE_INTERVAL", "24"),  # 300 s of delay, and more than 12 runs would wait
+        ("GAS_INSTALLED", "yesterday"),
     ],
 )
 def test_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -62,3 +66,32 @@ def test_admins_are_split_at_commas_and_spaces(monkeypatch: pytest.MonkeyPatch) 
     """GAS_ADMINS is a list of Globus identities, however it is separated."""
     monkeypatch.setenv("GAS_ADMINS", "a, b c")
     assert Settings.from_environment().admins == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("delay", "interval"),
+    [
+        ("10", timedelta(seconds=10)),
+        ("120", timedelta(seconds=10)),
+        ("121", timedelta(minutes=1)),
+        ("300", timedelta(minutes=1)),
+        ("86400", timedelta(hours=6)),
+        ("7776000", timedelta(weeks=2)),
+        ("94608000", timedelta(weeks=14)),
+    ],
+)
+def test_archive_interval_follows_from_the_delay(
+    monkeypatch: pytest.MonkeyPatch, delay: str, interval: timedelta
+) -> None:
+    """The shortest of some round intervals of which at most 12 fit into the delay, or else whole weeks."""
+    monkeypatch.setenv("GAS_FREE_RESULT_TTL", delay)
+    settings = Settings.from_environment()
+    assert settings.archive_interval == interval
+    assert 1 <= settings.waiting_runs <= 12
+
+
+def test_archive_interval_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GAS_ARCHIVE_INTERVAL takes precedence where few enough runs wait with it."""
+    monkeypatch.setenv("GAS_ARCHIVE_INTERVAL", "30")
+    settings = Settings.from_environment()
+    assert (settings.archive_interval, settings.waiting_runs) == (timedelta(seconds=30), 10)

@@ -65,7 +65,7 @@ def test_submission_records_then_starts_one_run(fakes: Fakes) -> None:
     assert job.job_status is JobStatus.PENDING
     assert job.submit_time == 1_700_000_000
     assert job.input.size_bytes == LIMIT
-    assert fakes.airflow.runs == {job_id: ("annotate", {"job_id": job_id})}
+    assert fakes.airflow.runs == {job_id: ("annotate", {"job_id": job_id, "user_id": ALICE.user_id})}
 
 
 def test_submitting_twice_changes_nothing(fakes: Fakes) -> None:

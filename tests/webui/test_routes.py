@@ -78,6 +78,11 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/jobs/"): Row("/jobs/", PAGE),
     ("GET", "/jobs/new"): Row("/jobs/new", PAGE),
     ("GET", "/jobs/<job_id>"): Row("/jobs/{job_id}", JOB_PAGE),
+    ("GET", "/jobs/<job_id>/delete"): Row("/jobs/{job_id}/delete", JOB_PAGE),
+    # The owner, who comes first, deletes it.
+    ("POST", "/jobs/<job_id>/delete"): Row("/jobs/{job_id}/delete", (400, 302, 404, 404) + (302,) * 6),
+    ("GET", "/plan/"): Row("/plan/", PAGE),
+    ("POST", "/plan/"): Row("/plan/", (400, 422, 422, 422) + (302,) * 6),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
     ("POST", "/cli/authorize"): Row(ASK, (400, 422, 422, 422, 302, 302, 302, 302, 302, 302)),
     ("GET", "/users/list/"): Row("/users/list/", OPERATORS),
@@ -89,12 +94,15 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/swagger/<version>"): Row("/swagger/v1", PAGE),
     ("GET", "/api/<version>/_openapi"): Row("/api/v1/_openapi", CALL),
     ("GET", "/api/v1/me"): Row("/api/v1/me", CALL),
+    ("POST", "/api/v1/subscribe"): Row("/api/v1/subscribe", CALL),
+    ("POST", "/api/v1/unsubscribe"): Row("/api/v1/unsubscribe", CALL),
     ("GET", "/api/v1/references"): Row("/api/v1/references", CALL),
     ("POST", "/api/v1/uploads"): Row("/api/v1/uploads", (401, 201, 201, 201, 201, 201, 401, 401, 401, 401), new_upload),
     ("GET", "/api/v1/jobs"): Row("/api/v1/jobs", CALL),
     # Another's id is like one whose file never arrived.
     ("POST", "/api/v1/jobs"): Row("/api/v1/jobs", (401, 200, 422, 422, 200, 422, 401, 401, 401, 401), new_job),
     ("GET", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL),
+    ("DELETE", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", (401, 204, 404, 404, 204, 404) + (401,) * 4),
     ("GET", "/api/v1/jobs/<job_id>/log"): Row("/api/v1/jobs/{job_id}/log", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/summary"): Row("/api/v1/jobs/{job_id}/summary", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/download/<what>"): Row("/api/v1/jobs/{job_id}/download/vcf", LINK),
@@ -194,17 +202,22 @@ def test_anothers_job_looks_like_none(bob: Browser, jobs: Jobs) -> None:
 
 def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app: Flask) -> None:
     """A signed-in browser that another site drives can write nothing."""
-    job_id = jobs.upload(ALICE)
+    job_id, kept = jobs.upload(ALICE), jobs.done(ALICE).job_id
     refused = {
         path: alice.post(path, json=json).status_code
         for path, json in (
             ("/api/v1/uploads", new_upload(job_id)),
             ("/api/v1/jobs", new_job(job_id)),
             ("/api/v1/token", bad_code(job_id)),
+            ("/api/v1/subscribe", None),
+            ("/plan/", None),
+            (f"/jobs/{kept}/delete", None),
             ("/cli/authorize", None),
             ("/logout/", None),
         )
     }
     assert set(refused.values()) == {400}
     assert alice.open("/api/v1/token", method="DELETE").status_code == 400
-    assert alice.get("/api/v1/jobs").json["jobs"] == []
+    assert alice.open(f"/api/v1/jobs/{kept}", method="DELETE").status_code == 400
+    assert [job["job_id"] for job in alice.get("/api/v1/jobs").json["jobs"]] == [kept]
+    assert alice.get("/api/v1/me").json["tier"] == "free"

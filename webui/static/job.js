@@ -1,10 +1,12 @@
-// The page of one job: it moves by itself until the job has ended, then shows the result in place.
+// The page of one job: it moves by itself until the job has ended, then shows the result in place, and later whether
+// the result goes to the archive and comes back.
 
 import { getJson, getText, post, refresh, repeat } from "./api.js";
 import { localTimes } from "./site.js";
 import { announce, progressText } from "./status.js";
 
 const EVERY_MS = 1000;
+const STORED_EVERY_MS = 5000;
 
 const job = () => document.querySelector("#job");
 
@@ -14,9 +16,26 @@ async function step() {
     localTimes(await refresh("#job"));
     prepare();
     announce(`${now.file_name}: ${job().querySelector(".chip").textContent}`);
-    return !now.complete_time;
+    if (!now.complete_time) return true;
+    watchStorage();
+    return false;
   }
   showProgress(now);
+  return true;
+}
+
+function watchStorage() {
+  if (job().dataset.storage) repeat(storageStep, STORED_EVERY_MS);
+}
+
+async function storageStep() {
+  const { storage } = await getJson(`jobs/${job().dataset.jobId}`);
+  if (job().dataset.storage !== `${storage.state} ${storage.retrieval_tier ?? ""}`) {
+    const before = job().dataset.storage;
+    localTimes(await refresh("#job"));
+    prepare();
+    if (before.startsWith("THAWING") && storage.state === "HOT") announce("The result is available again");
+  }
   return true;
 }
 
@@ -62,4 +81,5 @@ async function submitAgain(button) {
 }
 
 prepare();
-if (!("ended" in job().dataset)) repeat(step, EVERY_MS);
+if ("ended" in job().dataset) watchStorage();
+else repeat(step, EVERY_MS);

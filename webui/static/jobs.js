@@ -2,7 +2,7 @@
 
 import { getJson, refresh, repeat } from "./api.js";
 import { localTimes } from "./site.js";
-import { announce, progressText, show } from "./status.js";
+import { announce, besides, show } from "./status.js";
 
 const EVERY_MS = 2000;
 
@@ -20,7 +20,7 @@ async function step() {
   for (const job of jobs) {
     const row = rows.get(job.job_id);
     if (show(row.querySelector(".chip"), job.status)) announce(`${job.file_name}: ${row.querySelector(".chip").textContent}`);
-    row.querySelector(".so-far").textContent = job.status === "RUNNING" ? progressText(job.progress) : "";
+    row.querySelector(".so-far").textContent = besides(job);
   }
   return true;
 }

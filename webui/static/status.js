@@ -7,6 +7,7 @@ const WORDS = {
   FAILED: "Failed",
   CANCELLED: "Cancelled",
 };
+const PLACES = { ARCHIVED: "in the archive", THAWING: "on its way back" };
 const NUMBER = new Intl.NumberFormat();
 
 /** Puts `status` into a chip; whether it was another one before. */
@@ -21,6 +22,11 @@ export function progressText(progress) {
   if (!progress) return "";
   if (!progress.total) return progress.stage;
   return `${NUMBER.format(progress.done)} of ${NUMBER.format(progress.total)} variants`;
+}
+
+/** What the list says beside a job's status. */
+export function besides({ status, progress, storage }) {
+  return status === "RUNNING" ? progressText(progress) : PLACES[storage?.state] ?? "";
 }
 
 /** Says it to screen readers without moving the focus. */

@@ -1,4 +1,4 @@
-"""``gas login, logout, whoami``: who this terminal acts for."""
+"""``gas login, logout, whoami, subscribe, unsubscribe``: who this terminal acts for, and on which plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gas.cli.server import EXIT_CODES, JsonOption, ServerOption, address, connec
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
-    for command in (login, logout, whoami):
+    for command in (login, logout, whoami, subscribe, unsubscribe):
         app.command(epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
 
 
@@ -95,3 +95,21 @@ def whoami(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
         f"{person['tier']} plan, uploads up to {limit_mib:,.0f} MiB\n"
         f"Globus identity {person['user_id']}"
     )
+
+
+def subscribe(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Go premium: everything of yours that is in the archive is brought back."""
+    with connect(server) as client:
+        person = client.subscribe()
+    say("You are on the premium plan. What is in the archive is on its way back: `gas show JOB` tells how far.")
+    if as_json:
+        print_json({"server": client.server, **person})
+
+
+def unsubscribe(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Go back to the free plan: your results move to the archive after a while, and stay there."""
+    with connect(server) as client:
+        person = client.unsubscribe()
+    say("You are on the free plan. `gas show JOB` tells when a result moves to the archive at the earliest.")
+    if as_json:
+        print_json({"server": client.server, **person})

@@ -1,4 +1,4 @@
-"""``gas submit, jobs, show, log, download``: annotating on a GAS server from the command line."""
+"""``gas submit, jobs, show, log, download, delete``: annotating on a GAS server from the command line."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def register(app: typer.Typer) -> None:
         ("show", show),
         ("log", log),
         ("download", download),
+        ("delete", delete),
     ):
         app.command(name, epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
 
@@ -159,6 +160,7 @@ def show(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOptio
         ("started", job.get("start_time")),
         ("ended", job.get("complete_time")),
         ("error", job.get("error")),
+        ("storage", _storage(job)),
     ]
     counts = job.get("counts") or {}
     rows += [(name.replace("_", " "), _count(counts[name])) for name in _ordered(counts)]
@@ -200,7 +202,11 @@ def download(
     with connect(server) as client, _Board() as board:
         job = client.job(job_id)
         if output is Wanted.ALL:
-            wanted = _ordered(job.get("outputs") or {})
+            outputs = job.get("outputs") or {}
+            wanted = [name for name in _ordered(outputs) if outputs[name].get("available", True)]
+            for name in _ordered(outputs):
+                if name not in wanted:
+                    say(f"the {name} is in the archive and left out: `gas show {job_id}` tells more")
             if not wanted:
                 raise JobFailed(f"job {job_id} has no files to download: {_standing(job)}")
             files = _fetch(client, job, wanted, to or Path(), board=board, overwrite=force)
@@ -212,6 +218,45 @@ def download(
     else:
         for file in files:
             typer.echo(file.path)
+
+
+def delete(
+    job_id: JobArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a job for good: what was uploaded, and every result, wherever it lies."""
+    with connect(server) as client:
+        if not yes:
+            job = client.job(job_id)
+            say(f"{job['file_name']} of {job['submit_time']}, with all its results. This cannot be undone.")
+            typer.confirm("Delete it?", abort=True, err=True)
+        client.delete(job_id)
+    if as_json:
+        print_json({"job_id": job_id, "deleted": True})
+
+
+def _storage(job: JobJson) -> str:
+    """Where the result lies, and what comes next."""
+    storage = job.get("storage")
+    if storage is None:
+        return ""
+    match storage["state"]:
+        case "HOT" if storage["not_before"]:
+            said = f"ready to download; moves to the archive not before {storage['not_before']}"
+        case "HOT":
+            said = "ready to download"
+        case "ARCHIVING":
+            said = "ready to download; being moved to the archive"
+        case "ARCHIVED":
+            said = f"in the archive since {storage['archive_time']}; `gas subscribe` brings it back"
+        case _ if storage["expected_by"]:
+            said = f"on its way back ({storage['retrieval_tier']}), expected by {storage['expected_by']}"
+        case _:
+            said = "on its way back"
+    return f"{said}; {storage['error']}" if storage["error"] else said
 
 
 def _fetch(

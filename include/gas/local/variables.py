@@ -15,13 +15,14 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 """The account that moto plays; asking it would cost each worker a call."""
 
-#: What the web app's service user may do in Airflow, and nothing else: start runs and look at them.
+#: What the web app's service user may do in Airflow, and nothing else: start runs, look at them, and run them again.
 SERVICE_ROLE = "GAS service"
 _SERVICE_PERMISSIONS = (
     ("can_read", "DAGs"),
     ("can_edit", "DAGs"),  # Airflow asks for it before it lets anybody start a run
     ("can_read", "DAG Runs"),
     ("can_create", "DAG Runs"),
+    ("can_edit", "DAG Runs"),  # to run a failed one again
 )
 
 #: Never handed on: they would send GAS to somebody's real account, another Airflow or another Python.

@@ -2,7 +2,8 @@
 
 In moto an archive's id is the MD5 of its body, so that equal files share one archive and die together; a job's
 description, topic and tree hash are lost, no topic hears of its completion, ranges are ignored, making a vault again
-empties it, and a missing archive is an HTTP 500. Each function below takes the place of moto's of the same name.
+empties it, a missing archive is an HTTP 500, all jobs come in one page, and there are no uploads in parts. Each
+function below takes the place of moto's of the same name.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any
 
 from botocore.utils import calculate_tree_hash
 from moto.core.exceptions import JsonRESTError
-from moto.glacier import models, responses
+from moto.glacier import models, responses, urls
 
 from gas.local.aws_standin.gate import Gate
 
 _TIMESTAMP = "%Y-%m-%dT%H:%M:%S.000Z"
 _POLL_S = 0.2
+_UPLOADS = "{0}/(?P<account_number>[^/]+)/vaults/(?P<vault_name>[^/]+)/multipart-uploads"
+_JOBS_PAGE = 50
 
 Answer = tuple[int, dict[str, str | int], str | bytes]
 
@@ -67,6 +70,11 @@ def mend(waits: Waits) -> None:
         (models.GlacierBackend, "describe_vault", _describe_vault),
         (responses.GlacierResponse, "upload_archive", _upload_archive(responses.GlacierResponse.upload_archive)),
         (responses.GlacierResponse, "initiate_job", _initiate_job(responses.GlacierResponse.initiate_job)),
+        (responses.GlacierResponse, "list_jobs", _list_jobs),
+        (responses.GlacierResponse, "initiate_multipart_upload", _initiate_multipart_upload),
+        (responses.GlacierResponse, "upload_multipart_part", _upload_multipart_part),
+        (responses.GlacierResponse, "complete_multipart_upload", _complete_multipart_upload),
+        (responses.GlacierResponse, "abort_multipart_upload", _abort_multipart_upload),
         (responses.GlacierResponse, "describe_job", _describe_job),
         (responses.GlacierResponse, "get_job_output", _get_job_output),
         (models.ArchiveJob, "to_dict", _told(models.ArchiveJob.to_dict)),
@@ -74,6 +82,8 @@ def mend(waits: Waits) -> None:
     ]
     for owner, name, replacement in replacements:
         setattr(owner, name, replacement)
+    for path in (_UPLOADS, f"{_UPLOADS}/(?P<upload_id>[^/]+)"):
+        urls.url_paths[f"{path}$"] = responses.GlacierResponse.dispatch
 
 
 def publish_completions(gate: Gate, stopped: threading.Event) -> None:
@@ -214,6 +224,86 @@ def _get_job_output(response: Any) -> Answer:
     if not asked:
         return 200, {**headers, "x-amz-sha256-tree-hash": archive["sha256"]}, body
     first, last = (int(number) for number in asked.removeprefix("bytes=").split("-"))
+    if first >= len(body) or last < first:
+        raise _Invalid(f"Invalid range: {asked}")
     part = body[first : last + 1]
     span = f"bytes {first}-{first + len(part) - 1}/{len(body)}"
     return 206, {**headers, "Content-Range": span, "status": 206}, part  # moto answers with the header's status
+
+
+def _list_jobs(response: Any) -> Answer:
+    """Jobs in pages of at most 50, filtered as asked."""
+    vault = response.glacier_backend.describe_vault(response.parsed_url.path.split("/")[-2])
+    asked = {name: values[0] for name, values in response.querystring.items()}
+    jobs = [job.to_dict() for job in list(vault.jobs.values())]
+    if "completed" in asked:
+        jobs = [job for job in jobs if str(job["Completed"]).lower() == asked["completed"]]
+    if "statuscode" in asked:
+        jobs = [job for job in jobs if job["StatusCode"] == asked["statuscode"]]
+    first = next((at for at, job in enumerate(jobs) if job["JobId"] == asked.get("marker")), 0)
+    end = first + min(int(asked.get("limit", _JOBS_PAGE)), _JOBS_PAGE)
+    marker = jobs[end]["JobId"] if end < len(jobs) else None
+    answer = json.dumps({"JobList": jobs[first:end], "Marker": marker})
+    return 200, {"content-type": "application/json"}, answer
+
+
+def _uploads(vault: Any) -> dict[str, dict[str, Any]]:
+    """Uploads in parts that have not ended; kept with the vault, so that a snapshot has them."""
+    uploads: dict[str, dict[str, Any]] = vault.__dict__.setdefault("uploads", {})
+    return uploads
+
+
+def _upload(response: Any) -> tuple[Any, str, dict[str, Any]]:
+    path = response.parsed_url.path.split("/")
+    vault = response.glacier_backend.describe_vault(path[-3])
+    if path[-1] not in _uploads(vault):
+        raise _NotFound(f"The upload ID was not found: {path[-1]}")
+    return vault, path[-1], _uploads(vault)[path[-1]]
+
+
+def _initiate_multipart_upload(response: Any) -> Answer:
+    vault = response.glacier_backend.describe_vault(response.parsed_url.path.split("/")[-2])
+    size = int(response.headers["x-amz-part-size"])
+    mebibytes, rest = divmod(size, 1 << 20)
+    if rest or mebibytes & (mebibytes - 1) or not 1 <= mebibytes <= 4096:
+        raise _Invalid(f"Invalid part size: {size}")
+    upload_id = secrets.token_urlsafe(69)
+    description = response.headers.get("x-amz-archive-description") or ""
+    _uploads(vault)[upload_id] = {"size": size, "description": description, "parts": {}}
+    return 201, {"x-amz-multipart-upload-id": upload_id, "status": 201}, ""
+
+
+def _upload_multipart_part(response: Any) -> Answer:
+    _, _, upload = _upload(response)
+    body = response.body if isinstance(response.body, bytes) else response.body.encode()
+    span = response.headers["Content-Range"].removeprefix("bytes ").partition("/")[0]
+    first, last = (int(number) for number in span.split("-"))
+    if first % upload["size"] or last - first + 1 != len(body) or len(body) > upload["size"]:
+        raise _Invalid(f"Invalid Content-Range: {span}")
+    wanted = _tree_hash(body)
+    if response.headers.get("x-amz-sha256-tree-hash") != wanted:
+        raise _Invalid("Checksum mismatch: the tree hash is not that of the part")
+    upload["parts"][first] = body
+    return 204, {"x-amz-sha256-tree-hash": wanted, "status": 204}, ""
+
+
+def _complete_multipart_upload(response: Any) -> Answer:
+    vault, upload_id, upload = _upload(response)
+    body = b"".join(upload["parts"][first] for first in sorted(upload["parts"]))
+    if int(response.headers["x-amz-archive-size"]) != len(body):
+        raise _Invalid("Invalid archive size: it is not that of the parts")
+    if response.headers.get("x-amz-sha256-tree-hash") != _tree_hash(body):
+        raise _Invalid("Checksum mismatch: the tree hash is not that of the parts")
+    archive = _create_archive(vault, body, upload["description"])
+    del _uploads(vault)[upload_id]
+    return (
+        201,
+        {"x-amz-archive-id": archive["archive_id"], "x-amz-sha256-tree-hash": archive["sha256"], "status": 201},
+        "",
+    )
+
+
+def _abort_multipart_upload(response: Any) -> Answer:
+    vault, upload_id, _ = _upload(response)
+    del _uploads(vault)[upload_id]
+    return 204, {"status": 204}, ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from gas.local.aws_standin import glacier
+from gas.local.aws_standin import glacier, storage_class, transactions
 from gas.local.aws_standin.gate import Gate
 from gas.local.aws_standin.presigned_post import Refusal, check_post
 from gas.local.aws_standin.snapshot import Snapshot
@@ -68,13 +68,12 @@ def stand_in(*, secret: str, waits: glacier.Waits) -> StandIn:
 
     :param secret: the secret access key with which presigned POSTs are signed.
     """
-    from moto.moto_api import state_manager
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     glacier.mend(waits)
     _mend_presigned_post(secret)
-    # S3's own Glacier classes: a restore that takes its time, as AWS's do, where moto's is there at once.
-    state_manager.set_transition("s3::keyrestore", {"progression": "time", "seconds": round(waits.standard_s)})
+    storage_class.mend(waits)
+    transactions.mend()
     return StandIn(DomainDispatcherApplication(create_backend_app))
 
 
@@ -89,7 +88,10 @@ def serve(*, port: int, state: Path | None, secret: str, waits: glacier.Waits) -
         snapshot.load()
     server = make_server("127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler)
     stopped = threading.Event()
-    helpers = [threading.Thread(target=glacier.publish_completions, args=(application.gate, stopped))]
+    helpers = [
+        threading.Thread(target=glacier.publish_completions, args=(application.gate, stopped)),
+        threading.Thread(target=storage_class.publish_completions, args=(application.gate, stopped)),
+    ]
     if snapshot:
         helpers.append(threading.Thread(target=application.keep_saving, args=(snapshot, stopped)))
 

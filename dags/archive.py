@@ -1,0 +1,88 @@
+"""### archive: free people's results move to Glacier when their delay is over
+
+**When.** One run an interval. A run waits until its interval's end plus `GAS_FREE_RESULT_TTL`, without holding a worker
+slot, and then archives **everything** that came due before its interval's end: what an outage or a shortened delay has
+left is taken along. However many results wait, few runs do: the interval follows from the delay, and at most 12 of it
+fit into the delay (`GAS_ARCHIVE_INTERVAL` overrides, in seconds).
+
+**What.** `wait`, then `due` dates the results of people who went back to the free plan and lists what is due, then
+`archive` takes it in chunks: copy, compare the SHA-256, commit in one transaction with the owner's plan, delete the hot
+version last. Who upgrades before the commit keeps the result where it is.
+
+**When something goes wrong.** Every step may be repeated: retries, cleared tasks and killed workers lose nothing. What
+has been left half-way is finished by `reconcile`, also where this DAG is paused.
+
+**Backfills.** `airflow backfill create --dag-id archive --from-date ... --to-date ...` archives what came due in past
+intervals, and only that. A run started by hand archives what is due now.
+
+**Settings.** `GAS_FREE_RESULT_TTL` (seconds, 300 unless set), `GAS_ARCHIVE_INTERVAL`, `GAS_ARCHIVE` (`storage-class` or
+`vault`), `GAS_INSTALLED` (the day of installation, before which there is nothing to archive).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import DeltaDataIntervalTimetable, dag, task
+
+from gas.settings import Settings
+from gas_airflow.sensors import FreeUserDelaySensor
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import DagRunProtocol
+
+settings = Settings.from_environment()
+
+#: Airflow maps over at most 1,024; what is due beyond so many chunks is taken by the next run.
+CHUNKS = 512
+
+
+@dag(
+    dag_id="archive",
+    schedule=DeltaDataIntervalTimetable(settings.archive_interval),
+    start_date=datetime.combine(settings.installed, time(), UTC),
+    catchup=False,
+    doc_md=__doc__,
+    tags=["gas", "storage"],
+    max_active_runs=settings.waiting_runs + 8,
+    max_active_tasks=8,
+    default_args={
+        "owner": "gas",
+        "retries": 5,
+        "retry_delay": timedelta(seconds=5),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(minutes=10),
+    },
+)
+def archive() -> None:
+    """One interval: wait, list, archive."""
+
+    @task
+    def due(before: int, dag_run: DagRunProtocol) -> list[list[str]]:
+        """Chunks of job ids whose results are to be archived; a backfill keeps to its own interval."""
+        from itertools import islice
+
+        from gas.archive import transfer
+        from gas_airflow.connections import connected_services
+
+        services = connected_services()
+        transfer.fan_out(services)
+        start = dag_run.data_interval_start if dag_run.run_type == "backfill" else None
+        after = int(start.timestamp()) if start else None
+        return list(islice(transfer.due(services, before=before, after=after), CHUNKS))
+
+    @task(task_id="archive")
+    def archive_chunk(chunk: list[str], before: int) -> dict[str, int]:
+        """Archive one chunk; how many results came to what."""
+        from gas.archive import transfer
+        from gas_airflow.connections import connected_services
+
+        outcomes = transfer.archive_all(connected_services(), chunk, interval_end=before)
+        return {outcome.value: number for outcome, number in outcomes.items()}
+
+    waited = FreeUserDelaySensor(task_id="wait")
+    archive_chunk.partial(before=waited.output).expand(chunk=due(waited.output))
+
+
+archive()

@@ -1,0 +1,83 @@
+"""### reconcile: every open record against reality, and repair
+
+**When.** Every five minutes.
+
+**What.** It looks at each record of a job for which somebody still has something to do, of any age, and at each change
+of plan that was not worked off, and goes on where an actor stopped: jobs that were recorded and never started,
+results whose completion nobody was told of, archives and restores that were left half-way, trash, deletions. The log
+has a line for each. What cannot be repaired is told there and in the record, and never deleted.
+
+**Backfills.** `airflow backfill create --dag-id reconcile --from-date ... --to-date ...` checks every record of the
+jobs that were *submitted* in each interval, open or not, and looks whether their results are where the record says.
+
+**When something goes wrong.** Trouble with one record stops no other. The task then fails and is tried again.
+
+**By hand.** `gas reconcile --dry-run` tells what a run would do.
+
+**Settings.** `GAS_INSTALLED` (the day of installation).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import DeltaDataIntervalTimetable, dag, task
+from airflow.sdk.exceptions import AirflowException
+
+from gas.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import DagRunProtocol
+
+settings = Settings.from_environment()
+
+
+@dag(
+    dag_id="reconcile",
+    schedule=DeltaDataIntervalTimetable(timedelta(minutes=5)),
+    start_date=datetime.combine(settings.installed, time(), UTC),
+    catchup=False,
+    doc_md=__doc__,
+    tags=["gas", "storage"],
+    max_active_runs=1,
+    max_active_tasks=1,
+    default_args={
+        "owner": "gas",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(minutes=1),
+    },
+)
+def reconcile() -> None:
+    """One look at all that is open."""
+
+    @task(task_id="reconcile")
+    def repair(dag_run: DagRunProtocol) -> int:
+        """Repair what is found; how much that was."""
+        import logging
+
+        from gas import reconcile
+        from gas_airflow.connections import connected_services
+
+        log = logging.getLogger(reconcile.__name__)
+        services = connected_services()
+        if dag_run.run_type == "backfill":
+            start, end = dag_run.data_interval_start, dag_run.data_interval_end
+            findings = reconcile.check(services, after=int(start.timestamp()), before=int(end.timestamp()))
+        else:
+            findings = reconcile.reconcile(services)
+        number = troubles = 0
+        for finding in findings:
+            log.info("%s", finding)
+            number += 1
+            troubles += bool(finding.trouble)
+        if troubles:
+            raise AirflowException(f"{troubles} of {number} repairs were not done; the log has each")
+        return number
+
+    repair()
+
+
+reconcile()

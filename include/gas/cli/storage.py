@@ -1,0 +1,64 @@
+"""``gas restore, reconcile``: what an operator does about stored results, beside the server and with its settings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands to the ``gas`` command."""
+    for command in (restore, reconcile):
+        app.command(rich_help_panel="Operating a server")(command)
+
+
+def duration_s(text: str) -> int:
+    """``90s``, ``30m``, ``12h``, ``7d`` or ``2w`` in seconds.
+
+    :raises typer.BadParameter: when it is none of these.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a duration like 90s, 30m, 12h, 7d or 2w")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def restore(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")],
+    *,
+    keep: Annotated[
+        int | None,
+        typer.Option(parser=duration_s, metavar="DURATION", help="Keep it at least so long, like 12h or 7d."),
+    ] = None,
+) -> None:
+    """Bring one job's result back from the archive, whatever its owner's plan; prints the DAG run that does it."""
+    from gas.services import build  # boto3 is slow to import
+    from gas.settings import Settings
+    from gas.subscription import restore_job
+
+    services = build(Settings.from_environment())
+    typer.echo(restore_job(services, services.jobs.get(job_id), keep_s=keep))
+
+
+def reconcile(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+) -> None:
+    """Compare every open record with what is, and repair what differs; prints a line for each.
+
+    Airflow does this every few minutes. The command ends with 1 when something could not be repaired.
+    """
+    from gas.reconcile import reconcile as look
+    from gas.services import build
+    from gas.settings import Settings
+
+    troubles = 0
+    for finding in look(build(Settings.from_environment()), dry_run=dry_run):
+        typer.echo(finding)
+        troubles += bool(finding.trouble)
+    if troubles:
+        raise typer.Exit(1)

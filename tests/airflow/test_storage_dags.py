@@ -1,0 +1,166 @@
+"""The DAGs that move results, run by Airflow itself on the AWS stand-in, with real results."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from gas.annotate_job import run as annotate
+from gas.job import ArchiveBackend, Job, Output, StorageState, new_job_id
+from gas.provision import provision
+from gas.references import Reference, demo_vcf
+from gas.services import Services, build
+from gas.settings import Settings
+from gas.submission import submit
+from gas.subscription import subscribe
+from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
+from tests.fakes import ALICE, FakeAirflow
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+pytestmark = AIRFLOWS_OWN_WARNINGS
+
+DELAY_S = 10
+
+
+@pytest.fixture(params=list(ArchiveBackend))
+def services(
+    request: Any, aws: Any, sars_cov_2: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Services:
+    """GAS's services with a clock that is behind, so that what they complete is due by Airflow's clock."""
+    credentials = aws.session.get_credentials()
+    connection = {
+        "conn_type": "aws",
+        "login": credentials.access_key,
+        "password": credentials.secret_key,
+        "extra": {"region_name": "us-east-1", "endpoint_url": aws.endpoint_url},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("GAS_REFERENCES", str(sars_cov_2.folder.parent))
+    monkeypatch.setenv("GAS_AWS_ACCOUNT", "123456789012")
+    monkeypatch.setenv("GAS_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("GAS_FREE_RESULT_TTL", str(DELAY_S))
+    monkeypatch.setenv("GAS_ARCHIVE", request.param)
+    settings = Settings.from_environment()
+    list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
+    made = build(settings, session=aws.session, endpoint_url=aws.endpoint_url, now=lambda: time.time() - DELAY_S - 1)
+    return replace(made, airflow=FakeAirflow())  # type: ignore[arg-type]  # the tests start the runs themselves
+
+
+@pytest.fixture
+def job(services: Services) -> Job:
+    """A job of Alice's with a real result."""
+    services.profiles.ensure(ALICE.user_id, name=ALICE.name, email=ALICE.email)
+    job_id = new_job_id()
+    form = services.objects.presigned_upload(user_id=ALICE.user_id, job_id=job_id, max_bytes=1 << 20)
+    httpx.post(form["url"], data=form["fields"], files={"file": demo_vcf().read_bytes()}).raise_for_status()
+    submit(services, profile=ALICE, job_id=job_id, file_name="lineage.vcf", reference="sars-cov-2")
+    annotate(services, job_id=job_id, attempt="0001-a")
+    return services.jobs.get(job_id)
+
+
+def restored(dag_bag: DagBag, **conf: Any) -> str:
+    """The state of a run of restore with this conf; every name is given, for ``DAG.test`` keeps those of the last."""
+    nothing = dict.fromkeys(("job_id", "keep", "user_id", "tier_version"))
+    return dag_bag.dags["restore"].test(run_conf={**nothing, **conf}).state
+
+
+def body(services: Services, job: Job, output: Output = Output.VCF) -> bytes:
+    link = services.objects.presigned_download(job.outputs[output], file_name="x")
+    return httpx.get(link).raise_for_status().content
+
+
+def test_result_goes_and_comes_back(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """A run of archive takes what is due; after an upgrade a run of restore brings back the same bytes."""
+    before = body(services, job)
+    assert dag_bag.dags["archive"].test().state == "success"
+    cold = services.jobs.get(job.job_id)
+    assert (cold.storage_state, cold.s3_deleted) == (StorageState.ARCHIVED, True)
+    profile = subscribe(services, ALICE.user_id)
+    dag_id, conf = services.airflow.runs[f"restore-{ALICE.user_id}-{profile.tier_version}"]
+    assert dag_id == "restore"
+    assert restored(dag_bag, **conf) == "success"
+    back = services.jobs.get(job.job_id)
+    assert (back.storage_state, back.is_open) == (StorageState.HOT, False)
+    assert body(services, back) == before
+    assert body(services, back, Output.INDEX)
+    assert body(services, back, Output.TABLE)
+    assert not services.profiles.get(ALICE.user_id).restore_pending
+
+
+def test_one_job_is_brought_back_by_hand(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """Triggered with a job's id, restore brings that job back and keeps it as long as asked."""
+    dag_bag.dags["archive"].test()
+    assert restored(dag_bag, job_id=job.job_id, keep=3600) == "success"
+    back = services.jobs.get(job.job_id)
+    assert back.storage_state is StorageState.HOT
+    assert back.due_since == pytest.approx(time.time() + 3600, abs=60)
+
+
+@pytest.mark.parametrize("conf", [{}, {"job_id": "no id"}, {"user_id": ALICE.user_id}, {"keep": -1}], ids=str)
+def test_restore_of_nothing_is_refused(dag_bag: DagBag, services: Services, conf: dict[str, Any]) -> None:
+    """A run that names neither one job nor one upgrade is not made, or fails at once."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    try:
+        assert restored(dag_bag, **conf) == "failed"
+    except ParamValidationError:
+        assert "user_id" not in conf
+
+
+def test_backfill_keeps_to_its_own_interval(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """A scheduled run takes everything due before its end; a backfill only what came due since its beginning."""
+    due = dag_bag.dags["archive"].get_task("due").python_callable
+    since = datetime.fromtimestamp(job.due_since, UTC)
+
+    def found(run_type: str, start: datetime) -> list[list[str]]:
+        return due(before=job.due_since + 1, dag_run=SimpleNamespace(run_type=run_type, data_interval_start=start))
+
+    later = since + timedelta(seconds=1)
+    assert found("scheduled", later) == found("backfill", since) == [[job.job_id]]
+    assert found("backfill", later) == []
+
+
+def test_backfill_of_reconcile_looks_at_jobs_of_its_interval(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """Jobs submitted in the interval are checked although nothing of them is open."""
+    repair = dag_bag.dags["reconcile"].get_task("reconcile").python_callable
+    services.objects.delete_version(job.outputs[Output.VCF])
+    submitted = datetime.fromtimestamp(job.submit_time, UTC)
+    minute = timedelta(minutes=1)
+
+    def run(start: datetime) -> Any:
+        return SimpleNamespace(run_type="backfill", data_interval_start=start, data_interval_end=start + minute)
+
+    assert repair(run(submitted - 2 * minute)) == 0
+    assert repair(run(submitted)) == 1
+    assert services.jobs.get(job.job_id).storage_error
+
+
+def test_few_runs_of_archive_wait(dag_bag: DagBag) -> None:
+    """Runs follow the interval that the delay asks for, from the day of installation, and there is room for them."""
+    from airflow.sdk import DeltaDataIntervalTimetable
+
+    dag, settings = dag_bag.dags["archive"], Settings.from_environment()
+    assert dag.schedule == DeltaDataIntervalTimetable(settings.archive_interval)
+    assert dag.start_date.date() == settings.installed
+    assert settings.waiting_runs < dag.max_active_runs <= 20
+
+
+def test_run_without_anything_due_succeeds(dag_bag: DagBag, services: Services) -> None:
+    """Nothing due is nothing wrong."""
+    assert dag_bag.dags["archive"].test().state == "success"
+
+
+def test_reconcile_finds_nothing_wrong(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """After a job that went well there is nothing to repair."""
+    assert dag_bag.dags["reconcile"].test().state == "success"
+    assert services.jobs.get(job.job_id) == job

@@ -1,0 +1,135 @@
+"""GAS on an AWS within the tests' own process, which answers a call in a millisecond or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from gas.archive.transfer import fan_out
+from gas.dynamodb import ConditionFailed
+from gas.job import ArchiveBackend, Job, Output, StorageState
+from gas.profiles_table import Tier
+from gas.provision import provision
+from gas.services import Services, build
+from gas.settings import Settings
+from tests.faults.schedules import Points
+from tests.storage import DELAY_S, Clock
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+
+@contextmanager
+def aws_within() -> Iterator[None]:
+    """moto in this process, mended as the stand-in is; retrievals are ready at once."""
+    from moto import mock_aws
+
+    from gas.local.aws_standin import glacier, storage_class, transactions
+
+    waits = glacier.Waits(expedited_s=-1, standard_s=-1)
+    glacier.mend(waits)
+    storage_class.mend(waits)
+    transactions.mend()
+    with mock_aws():
+        yield
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An installation, the points at which its calls can be stopped, and its clock."""
+
+    services: Services
+    points: Points
+    clock: Clock
+
+    @classmethod
+    def of(cls, backend: ArchiveBackend, folder: Path) -> Stage:
+        """A provisioned installation; only within :func:`aws_within`."""
+        settings = Settings(
+            aws_account=ACCOUNT,
+            work_dir=folder / "work",
+            references=folder / "references",
+            archive=backend,
+            free_result_ttl_s=DELAY_S,
+        )
+        session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name=REGION)
+        points = Points(session)
+        list(provision(settings, session=session))
+        clock = Clock()
+        return cls(build(settings, session=session, now=clock), points, clock)
+
+    def wrong(self, job: Job, *, crashed: bool = False) -> str | None:
+        """What is wrong with the job when nobody has anything left to do.
+
+        :param crashed: archives in a vault that no record names are the inventory's.
+        """
+        services = self.services
+        lost = self.lost(job)
+        if lost:
+            return lost
+        fan_out(services)
+        there = services.jobs.get(job.job_id)
+        profile = services.profiles.get(job.user_id)
+        archives = self._archives(job)
+        excused = archives - {there.archive_id} if crashed else set()
+        if there.storage_state is StorageState.DELETING:
+            return "deleted, and something is left" if self.lying(job) - excused else None
+        if there.trash is not None:
+            return "the trash is full"
+        if profile.tier is Tier.PREMIUM and there.storage_state is not StorageState.HOT:
+            return f"MISSED: the owner is premium and the result {there.storage_state}"
+        if there.storage_state not in (StorageState.HOT, StorageState.ARCHIVED):
+            return f"STUCK in {there.storage_state}"
+        if profile.tier is Tier.FREE and there.storage_state is StorageState.HOT and there.due_since is None:
+            return "MISSED: the owner is free and the result never becomes due"
+        named = {stored.version_id for output, stored in there.outputs.items() if there.readable(output)}
+        if there.archive_id:
+            named.add(there.archive_id)
+        return None if self.lying(job) - excused == named else "something is left, or missing"
+
+    def lost(self, job: Job) -> str | None:
+        """Whether the record names, at this moment, a copy that does not exist."""
+        there = self.services.jobs.get(job.job_id)
+        if there.storage_state is StorageState.DELETING:
+            return None
+        lying = self.lying(job)
+        if there.readable(Output.VCF):
+            return None if there.outputs[Output.VCF].version_id in lying else "LOST: the hot version is gone"
+        return None if there.archive_id in lying else "LOST: the cold copy is gone"
+
+    def lying(self, job: Job) -> set[str]:
+        """VersionIds and archive ids of everything of the job."""
+        listed = self.services.objects.versions_below("")
+        return {stored.version_id for stored in listed if job.job_id in stored.key} | self._archives(job)
+
+    def clear(self, job: Job) -> None:
+        """Forget the job, so that lists and queries stay short."""
+        services = self.services
+        services.objects.delete_job(user_id=job.user_id, job_id=job.job_id)
+        services.objects.delete_prefix(services.settings.results_bucket, f"archive/{job.job_id}/")
+        services.jobs._table.delete(job.job_id, condition="job_id = :id", values={":id": job.job_id})
+        with suppress(ConditionFailed):  # another of the person's jobs was forgotten before
+            services.profiles._table.delete(job.user_id, condition="user_id = :id", values={":id": job.user_id})
+        for vault in _vaults():
+            for name in self._archives(job):
+                vault.archives.pop(name, None)
+            vault.jobs.clear()
+
+    def _archives(self, job: Job) -> set[str]:
+        return {
+            name
+            for vault in _vaults()
+            for name, archive in vault.archives.items()
+            if job.job_id in archive["description"]
+        }
+
+
+def _vaults() -> list[Any]:
+    from moto.glacier.models import glacier_backends
+
+    return list(glacier_backends[ACCOUNT][REGION].vaults.values())
