@@ -1,0 +1,139 @@
+"""What moving results to the archive and back costs, against doing without. Prints one JSON object a line.
+
+    python benchmarks/storage.py [--only archive] [--results N]
+
+Each value is a ratio, a count or a time of one run on one machine; what is compared goes by turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs import told
+from standin import StandIn, results, stand_in, write_items
+
+from gas.archive import Outcome, transfer
+from gas.dynamodb import Item
+from gas.job import ArchiveBackend
+from gas.services import Services
+
+DELAY_S = 10
+#: Results that are archived before the other side has its turn: four chunks, as the DAG maps them.
+TURN = 200
+SIZE_BYTES = 100_000
+PERSON = "bench000-0000-4000-8000-000000000001"
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=list(PARTS), action="append", help="this part alone; may be repeated")
+    parser.add_argument("--results", type=int, default=1000, help="results archived on each side")
+    asked = parser.parse_args()
+    for part in asked.only or PARTS:
+        PARTS[part](asked)
+
+
+def archive(asked: argparse.Namespace) -> None:
+    """Results a second into the archive, against the four calls that any way there needs."""
+    for backend in ArchiveBackend:
+        with stand_in() as aws, tempfile.TemporaryDirectory(prefix="gas-bench-") as folder:
+            _archive(aws, backend, Path(folder), count=asked.results)
+
+
+def _archive(aws: StandIn, backend: ArchiveBackend, folder: Path, *, count: int) -> None:
+    services = aws.services(backend=backend, free_result_ttl_s=DELAY_S)
+    past = int(time.time()) - 3600
+    services.profiles.ensure(PERSON, name="Benchmark", email="bench@gas.invalid", now=past)
+    bare = Bare(aws, services)
+
+    def filled(number: int, *, due: bool) -> list[Item]:
+        items = results(services, folder, count=number, size_bytes=SIZE_BYTES, user_id=PERSON, due_since=past)
+        if not due:
+            items = [{name: value for name, value in item.items() if name != "due"} for item in items]
+        write_items(aws.aws, services.settings.annotations_table, items)
+        return items
+
+    ours: list[float] = []
+    theirs: list[float] = []
+    warm = min(count, 20)
+    for size in (warm, *[min(TURN, count - first) for first in range(0, count, TURN)]):
+        filled(size, due=True)
+        others = filled(size, due=False)
+        ours.append(_seconds(lambda size=size: _archive_due(services, size)) / size)
+        theirs.append(_seconds(lambda others=others: bare.archive(others)) / size)
+    ours_s, theirs_s = statistics.median(ours[1:]), statistics.median(theirs[1:])
+    told(
+        f"archive of {count} results of {SIZE_BYTES // 1000} KB, {backend}, results a second, over a bare loop",
+        theirs_s / ours_s,
+        ">= 0.7",
+        results_a_second=1 / ours_s,
+        bare_a_second=1 / theirs_s,
+    )
+
+
+def _archive_due(services: Services, count: int) -> None:
+    """What the DAG's tasks do, in one process and one chunk after the other."""
+    archived = 0
+    for chunk in list(transfer.due(services, before=services.storage.now() - DELAY_S)):
+        archived += transfer.archive_all(services, chunk)[Outcome.ARCHIVED]
+    if archived != count:
+        raise RuntimeError(f"{archived} of {count} results were archived")
+
+
+class Bare:
+    """Get, upload, update, delete: the way to the archive without a thought for what may go wrong."""
+
+    def __init__(self, aws: StandIn, services: Services) -> None:
+        self._aws = aws.aws
+        self._settings = services.settings
+        vault = services.settings.archive is ArchiveBackend.VAULT
+        self._upload: Callable[[str, bytes], str] = self._to_vault if vault else self._to_storage_class
+
+    def archive(self, items: Sequence[Item]) -> None:
+        """One result after the other."""
+        for item in items:
+            result = item["outputs"]["vcf"]
+            where = {"Bucket": result["bucket"], "Key": result["key"], "VersionId": result["version_id"]}
+            body = self._aws.s3.get_object(**where)["Body"].read()
+            archive_id = self._upload(item["job_id"], body)
+            self._aws.dynamodb.update_item(
+                TableName=self._settings.annotations_table,
+                Key={"job_id": {"S": item["job_id"]}},
+                UpdateExpression="SET storage_state = :archived, results_file_archive_id = :id",
+                ExpressionAttributeValues={":archived": {"S": "ARCHIVED"}, ":id": {"S": archive_id}},
+            )
+            self._aws.s3.delete_object(**where)
+
+    def _to_vault(self, job_id: str, body: bytes) -> str:
+        return str(
+            self._aws.glacier.upload_archive(
+                accountId="-", vaultName=self._settings.vault, archiveDescription=job_id, body=body
+            )["archiveId"]
+        )
+
+    def _to_storage_class(self, job_id: str, body: bytes) -> str:
+        return self._aws.s3.put_object(
+            Bucket=self._settings.results_bucket, Key=f"archive/{job_id}", Body=body, StorageClass="GLACIER"
+        )["VersionId"]
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "archive": archive,
+}
+
+
+if __name__ == "__main__":
+    main()
