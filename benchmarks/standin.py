@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
-import psutil
 
 from gas.aws import Aws
 from gas.dynamodb import Item, to_item
@@ -37,10 +37,15 @@ class StandIn:
     """A running AWS stand-in of its own."""
 
     url: str
-    session: boto3.Session
-    process: psutil.Process
+    keys: dict[str, str]
+    """Of its session, as boto3 takes them."""
 
-    @property
+    @cached_property
+    def session(self) -> boto3.Session:
+        """A session with the credentials of this stand-in."""
+        return boto3.Session(**self.keys)
+
+    @cached_property
     def aws(self) -> Aws:
         """Clients like those of GAS."""
         return Aws(region=REGION, session=self.session, endpoint_url=self.url)
@@ -67,8 +72,8 @@ def stand_in(*, expedited_s: float = 0.1, standard_s: float = 0.1) -> Iterator[S
     url = f"http://127.0.0.1:{port}"
     try:
         _await_answer(f"{url}/moto-api/data.json", process)
-        session = boto3.Session(aws_access_key_id="GASBENCH", aws_secret_access_key=secret, region_name=REGION)
-        yield StandIn(url=url, session=session, process=psutil.Process(process.pid))
+        keys = {"aws_access_key_id": "GASBENCH", "aws_secret_access_key": secret, "region_name": REGION}
+        yield StandIn(url=url, keys=keys)
     finally:
         process.terminate()
         process.wait(timeout=60)
@@ -146,23 +151,17 @@ def waiting_items(count: int, *, user_id: str, bucket: str, due_since: int) -> l
     return items
 
 
-def results(
-    services: Services, folder: Path, *, count: int, size_bytes: int, user_id: str, due_since: int
-) -> list[Item]:
-    """Completed jobs whose VCF is so many random bytes, with index and table beside it; the records are not written."""
-    items = []
-    path = folder / "output"
-    for _ in range(count):
-        job_id = new_job_id()
-        outputs = {}
-        for output, size in ((Output.VCF, size_bytes), (Output.INDEX, 200), (Output.TABLE, 2_000)):
+def result(services: Services, vcf: Path, *, user_id: str, due_since: int) -> Item:
+    """A completed job with this VCF, and something for an index and a table beside it; its record is not written."""
+    job_id = new_job_id()
+    outputs = {}
+    for output, size in ((Output.VCF, None), (Output.INDEX, 200), (Output.TABLE, 2_000)):
+        path = vcf if size is None else vcf.with_name(output.value)
+        if size is not None:
             path.write_bytes(secrets.token_bytes(size))
-            key = services.objects.output_key(output, user_id=user_id, job_id=job_id, attempt=ATTEMPT)
-            outputs[output] = services.objects.upload(path, key)
-        items.append(
-            completed_item(job_id, user_id=user_id, outputs=outputs, due_since=due_since, submitted=due_since - 1)
-        )
-    return items
+        key = services.objects.output_key(output, user_id=user_id, job_id=job_id, attempt=ATTEMPT)
+        outputs[output] = services.objects.upload(path, key)
+    return completed_item(job_id, user_id=user_id, outputs=outputs, due_since=due_since, submitted=due_since - 1)
 
 
 def _batch_write(aws: Aws, table: str, requests: Sequence[Any]) -> None:

@@ -8,6 +8,7 @@ Each value is a ratio, a count or a time of one run on one machine; what is comp
 from __future__ import annotations
 
 import argparse
+import secrets
 import statistics
 import tempfile
 import time
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs import told
-from standin import StandIn, results, stand_in, write_items
+from large_result import carried, write_vcf
+from standin import StandIn, result, stand_in, write_items
 
 from gas.archive import Outcome, transfer
 from gas.dynamodb import Item
@@ -35,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=list(PARTS), action="append", help="this part alone; may be repeated")
     parser.add_argument("--results", type=int, default=1000, help="results archived on each side")
+    parser.add_argument("--mib", type=int, default=2048, help="size of the result whose way is watched for memory")
     asked = parser.parse_args()
     for part in asked.only or PARTS:
         PARTS[part](asked)
@@ -51,10 +54,14 @@ def _archive(aws: StandIn, backend: ArchiveBackend, folder: Path, *, count: int)
     services = aws.services(backend=backend, free_result_ttl_s=DELAY_S)
     past = int(time.time()) - 3600
     services.profiles.ensure(PERSON, name="Benchmark", email="bench@gas.invalid", now=past)
+    vcf = folder / "vcf"
     bare = Bare(aws, services)
 
     def filled(number: int, *, due: bool) -> list[Item]:
-        items = results(services, folder, count=number, size_bytes=SIZE_BYTES, user_id=PERSON, due_since=past)
+        items = []
+        for _ in range(number):
+            vcf.write_bytes(secrets.token_bytes(SIZE_BYTES))
+            items.append(result(services, vcf, user_id=PERSON, due_since=past))
         if not due:
             items = [{name: value for name, value in item.items() if name != "due"} for item in items]
         write_items(aws.aws, services.settings.annotations_table, items)
@@ -124,6 +131,39 @@ class Bare:
         )["VersionId"]
 
 
+def memory(asked: argparse.Namespace) -> None:
+    """The most memory of a process that takes one large result to the archive and back, above what it has at rest."""
+    with tempfile.TemporaryDirectory(prefix="gas-bench-") as made:
+        folder = Path(made)
+        large, small = folder / "large.vcf.gz", folder / "small.vcf.gz"
+        records = write_vcf(large, size_bytes=asked.mib << 20)
+        write_vcf(small, size_bytes=1 << 20)
+        for backend in ArchiveBackend:
+            with stand_in() as aws:
+                _memory(aws, backend, large, small, records=records)
+
+
+def _memory(aws: StandIn, backend: ArchiveBackend, large: Path, small: Path, *, records: int) -> None:
+    folder = large.parent
+    services = aws.services(
+        backend=backend, free_result_ttl_s=DELAY_S, work_dir=folder / "work", references=folder / "references"
+    )
+    past = int(time.time()) - 3600
+    services.profiles.ensure(PERSON, name="Benchmark", email="bench@gas.invalid", now=past)
+    items = [result(services, vcf, user_id=PERSON, due_since=past) for vcf in (small, large)]
+    write_items(aws.aws, services.settings.annotations_table, items)
+    peaks = carried(services, aws, small=items[0]["job_id"], large=items[1]["job_id"])
+    told(
+        f"peak memory of archiving and thawing {large.stat().st_size >> 20} MiB, {backend}, above idle, MiB",
+        peaks.above_idle_mib("archive", "fetch", "rebuild", "put"),
+        "<= 100",
+        idle_mib=peaks.idle / (1 << 20),
+        records=records,
+        **{f"{phase}_mib": peaks.above_idle_mib(phase) for phase in ("archive", "fetch", "rebuild", "put")},
+        **{f"{phase}_s": peaks.seconds[phase] for phase in ("archive", "fetch", "rebuild", "put")},
+    )
+
+
 def _seconds(run: Callable[[], Any]) -> float:
     began = time.perf_counter()
     run()
@@ -132,6 +172,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "archive": archive,
+    "memory": memory,
 }
 
 
