@@ -12,6 +12,7 @@ import secrets
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ from jobs import told
 from large_result import carried, write_vcf
 from standin import StandIn, result, stand_in, write_items
 
-from gas.archive import Outcome, transfer
+from gas.archive import Outcome, Retrieval, RetrievalTier, transfer
+from gas.archive.watch import RetrievalWatch
 from gas.dynamodb import Item
-from gas.job import ArchiveBackend
+from gas.job import ArchiveBackend, new_job_id
 from gas.services import Services
+from gas.storage_table import new_token
 
 DELAY_S = 10
+FOREVER_S = 3600.0
+JOBS_PAGE = 50  # retrievals that one page of ListJobs holds
 #: Results that are archived before the other side has its turn: four chunks, as the DAG maps them.
 TURN = 200
 SIZE_BYTES = 100_000
@@ -37,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=list(PARTS), action="append", help="this part alone; may be repeated")
     parser.add_argument("--results", type=int, default=1000, help="results archived on each side")
+    parser.add_argument("--retrievals", type=int, default=1000, help="retrievals that one poll looks at")
     parser.add_argument("--mib", type=int, default=2048, help="size of the result whose way is watched for memory")
     asked = parser.parse_args()
     for part in asked.only or PARTS:
@@ -164,6 +170,64 @@ def _memory(aws: StandIn, backend: ArchiveBackend, large: Path, small: Path, *, 
     )
 
 
+def calls(asked: argparse.Namespace) -> None:
+    """Requests to AWS in one poll for many retrievals that have not ended."""
+    for backend in ArchiveBackend:
+        with stand_in(expedited_s=FOREVER_S, standard_s=FOREVER_S) as aws:
+            _calls(aws, backend, count=asked.retrievals)
+
+
+def _calls(aws: StandIn, backend: ArchiveBackend, *, count: int) -> None:
+    sent: Counter[str] = Counter()
+
+    def note(request: Any, event_name: str, **_: Any) -> None:
+        sent[event_name.removeprefix("before-send.")] += 1
+
+    aws.session.events.register("before-send", note)  # before the clients are made: they copy the session's handlers
+    services = aws.services(backend=backend)
+    retrievals = [_asked(aws, services, number) for number in range(count)]
+    watch = RetrievalWatch(services)
+    polls = []
+    for _ in range(3):
+        sent.clear()
+        watch.look(retrievals)
+        watch.await_wake(retrievals, 1)
+        polls.append(Counter(sent))
+    usual = polls[-1]  # the first also asks for the queue's address, and takes old messages off it
+    if backend is ArchiveBackend.VAULT:
+        value, target = usual["glacier.ListJobs"], f"<= {-(-count // JOBS_PAGE)} pages of ListJobs"
+    else:
+        value, target = usual.total(), "<= 5"
+    told(f"AWS calls in one poll for {count} waiting retrievals, {backend}", value, target, **usual)
+
+
+def _asked(aws: StandIn, services: Services, number: int) -> Retrieval:
+    """A retrieval that the archive has begun, of a cold copy of a few bytes."""
+    settings, tier = services.settings, RetrievalTier.EXPEDITED
+    job_id, token, body = new_job_id(), new_token(), f"copy {number}".encode()
+    if settings.archive is ArchiveBackend.VAULT:
+        vault = {"accountId": "-", "vaultName": settings.vault}
+        archive_id = aws.aws.glacier.upload_archive(**vault, body=body)["archiveId"]
+        wish = {"Type": "archive-retrieval", "ArchiveId": archive_id, "Tier": tier.value}
+        retrieval_job_id = aws.aws.glacier.initiate_job(**vault, jobParameters=wish)["jobId"]
+    else:
+        copy = {"Bucket": settings.results_bucket, "Key": f"archive/{job_id}/{token}"}
+        archive_id = aws.aws.s3.put_object(**copy, Body=body, StorageClass="GLACIER")["VersionId"]
+        wish = {"Days": 2, "GlacierJobParameters": {"Tier": tier.value}}
+        aws.aws.s3.restore_object(**copy, VersionId=archive_id, RestoreRequest=wish)
+        retrieval_job_id = new_token()
+    return Retrieval(
+        job_id=job_id,
+        backend=settings.archive,
+        token=token,
+        archive_id=archive_id,
+        retrieval_job_id=retrieval_job_id,
+        tier=tier,
+        asked_at=int(time.time()),
+        size_bytes=len(body),
+    )
+
+
 def _seconds(run: Callable[[], Any]) -> float:
     began = time.perf_counter()
     run()
@@ -172,6 +236,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "archive": archive,
+    "calls": calls,
     "memory": memory,
 }
 
