@@ -41,6 +41,8 @@ RETRIED_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "Provisio
 RETRIES = 6
 FIRST_DELAY_S = 0.05
 BATCH_GET = 100  # keys a BatchGetItem takes
+#: A transaction takes 100 items, https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+CHANGES_AT_ONCE = 99
 
 
 class ConditionFailed(Conflict):
@@ -49,6 +51,17 @@ class ConditionFailed(Conflict):
     def __init__(self, item: Item | None) -> None:
         super().__init__("the record is no longer in the state that was expected")
         self.item = item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An update of one item under a condition, for :meth:`Table.update_checked`."""
+
+    key: str
+    update: str
+    condition: str
+    values: Mapping[str, Any]
+    names: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,33 +220,16 @@ class Table:
             )
         )
 
-    def update_checked(
-        self,
-        key: str,
-        *,
-        update: str,
-        condition: str,
-        values: Mapping[str, Any],
-        check: Check,
-        names: Mapping[str, str] | None = None,
-    ) -> None:
-        """Apply an update expression, in one transaction with a condition on an item of another table.
+    def update_checked(self, changes: Sequence[Change], *, check: Check) -> None:
+        """Apply update expressions in one transaction with a condition on an item of another table: all, or none.
 
+        :param changes: of different items, at most :data:`CHANGES_AT_ONCE`.
         :raises ConditionFailed: without an item: whichever condition did not hold. A conflict with another's
             transaction, or throttling, is never that, and tried again.
         """
-        change: dict[str, Any] = {
-            "TableName": self.name,
-            "Key": to_item({self._key: key}),
-            "UpdateExpression": update,
-            "ConditionExpression": condition,
-            "ExpressionAttributeValues": to_item(values),
-        }
-        if names:
-            change["ExpressionAttributeNames"] = dict(names)
         request: Any = {
             "TransactItems": [
-                {"Update": change},
+                *({"Update": self._change(change)} for change in changes),
                 {
                     "ConditionCheck": {
                         "TableName": check.table.name,
@@ -246,6 +242,16 @@ class Table:
             "ClientRequestToken": uuid.uuid4().hex,
         }
         self._write(lambda: self._aws.dynamodb.transact_write_items(**request))
+
+    def _change(self, change: Change) -> dict[str, Any]:
+        return {
+            "TableName": self.name,
+            "Key": to_item({self._key: change.key}),
+            "UpdateExpression": change.update,
+            "ConditionExpression": change.condition,
+            "ExpressionAttributeValues": to_item(change.values),
+            **({"ExpressionAttributeNames": dict(change.names)} if change.names else {}),
+        }
 
     def _batch(self, keys: list[Any]) -> Any:
         return self._aws.dynamodb.batch_get_item(RequestItems={self.name: {"Keys": keys, "ConsistentRead": True}})

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from gas.dynamodb import Check, ConditionFailed, Item, Table
+from gas.dynamodb import Change, Check, ConditionFailed, Item, Table
 from gas.job import (
     ARCHIVED_OUTPUTS,
     ArchiveBackend,
@@ -53,46 +53,57 @@ class StorageTable:
 
     # To the archive.
 
-    def claim(self, job: Job, *, token: str, backend: ArchiveBackend, delay_s: int) -> Job | None:
-        """Take a HOT result whose owner is on the free plan, and whose delays are both over.
+    def claim(self, jobs: Sequence[Job], *, token: str, backend: ArchiveBackend, delay_s: int) -> list[Job] | None:
+        """Take one person's HOT results, who is on the free plan, when their delays and the person's are over.
 
-        :returns: the job as it is now; ``None`` when refused.
+        :param jobs: at most :data:`gas.dynamodb.CHANGES_AT_ONCE`.
+        :param token: of this claim, never used before.
+        :returns: the jobs as they are now; ``None`` when one of them was refused, and so none was taken.
         """
         now = self.now()
+        (user_id,) = {job.user_id for job in jobs}
         applied = self._update_checked(
-            job,
-            update=(
-                "SET storage_state = :archiving, archive_token = :token, archive_backend = :backend, "
-                "archive_time = :now, #open = :yes REMOVE due, storage_error"
+            *(
+                self._change(
+                    job,
+                    update=(
+                        "SET storage_state = :archiving, archive_token = :token, archive_backend = :backend, "
+                        "archive_time = :now, #open = :yes REMOVE due, storage_error"
+                    ),
+                    condition=(
+                        "storage_state = :hot AND attribute_not_exists(trash) AND notified = :true "
+                        "AND due_since <= :latest AND outputs.vcf.version_id = :version"
+                    ),
+                    values={
+                        ":archiving": StorageState.ARCHIVING,
+                        ":hot": StorageState.HOT,
+                        ":token": token,
+                        ":backend": backend,
+                        ":now": now,
+                        ":latest": now - delay_s,
+                        ":version": job.outputs[Output.VCF].version_id,
+                        ":yes": PRESENT,
+                        ":true": True,
+                    },
+                )
+                for job in jobs
             ),
-            condition=(
-                "storage_state = :hot AND attribute_not_exists(trash) AND notified = :true AND due_since <= :latest "
-                "AND outputs.vcf.version_id = :version"
-            ),
-            values={
-                ":archiving": StorageState.ARCHIVING,
-                ":hot": StorageState.HOT,
-                ":token": token,
-                ":backend": backend,
-                ":now": now,
-                ":latest": now - delay_s,
-                ":version": job.outputs[Output.VCF].version_id,
-                ":yes": PRESENT,
-                ":true": True,
-            },
-            check=self._is_free(job.user_id, since=now - delay_s),
+            check=self._is_free(user_id, since=now - delay_s),
         )
         if not applied:
             return None
-        return replace(
-            job,
-            storage_state=StorageState.ARCHIVING,
-            archive_token=token,
-            archive_backend=backend,
-            archive_time=now,
-            is_open=True,
-            storage_error=None,
-        )
+        return [
+            replace(
+                job,
+                storage_state=StorageState.ARCHIVING,
+                archive_token=token,
+                archive_backend=backend,
+                archive_time=now,
+                is_open=True,
+                storage_error=None,
+            )
+            for job in jobs
+        ]
 
     def commit(self, job: Job, archive_id: str, *, delay_s: int) -> Job | None:
         """The record of an ARCHIVING result names its cold copy, if the owner is on the free plan still.
@@ -101,19 +112,21 @@ class StorageTable:
         """
         now = self.now()
         applied = self._update_checked(
-            job,
-            update=(
-                "SET storage_state = :archived, archive_id = :id, results_file_archive_id = :id, archive_time = :now "
-                "REMOVE due_since"
+            self._change(
+                job,
+                update=(
+                    "SET storage_state = :archived, archive_id = :id, results_file_archive_id = :id, "
+                    "archive_time = :now REMOVE due_since"
+                ),
+                condition="storage_state = :archiving AND archive_token = :token",
+                values={
+                    ":archived": StorageState.ARCHIVED,
+                    ":archiving": StorageState.ARCHIVING,
+                    ":token": job.archive_token,
+                    ":id": archive_id,
+                    ":now": now,
+                },
             ),
-            condition="storage_state = :archiving AND archive_token = :token",
-            values={
-                ":archived": StorageState.ARCHIVED,
-                ":archiving": StorageState.ARCHIVING,
-                ":token": job.archive_token,
-                ":id": archive_id,
-                ":now": now,
-            },
             check=self._is_free(job.user_id, since=now - delay_s),
         )
         if not applied:
@@ -167,10 +180,12 @@ class StorageTable:
     def drop_due(self, job: Job, profile: Profile) -> bool:
         """A premium person's HOT result waits for no delay; returns whether this was applied."""
         return self._update_checked(
-            job,
-            update="REMOVE due, due_since",
-            condition="storage_state = :hot AND due_since = :seen",
-            values={":hot": StorageState.HOT, ":seen": job.due_since},
+            self._change(
+                job,
+                update="REMOVE due, due_since",
+                condition="storage_state = :hot AND due_since = :seen",
+                values={":hot": StorageState.HOT, ":seen": job.due_since},
+            ),
             check=Check(
                 table=self._profiles,
                 key=profile.user_id,
@@ -292,12 +307,17 @@ class StorageTable:
         )
 
     def trouble(self, job: Job, sentence: str) -> Job | None:
-        """Record what a person must look at, while the result is in the state that was seen."""
+        """Record what a person must look at, while the result is where it was seen."""
+        same: dict[str, str | None] = {":seen": job.storage_state}
+        condition = "storage_state = :seen"
+        if job.archive_id:
+            same[":archive_id"] = job.archive_id
+            condition += " AND archive_id = :archive_id"
         return self._update(
             job.job_id,
             update="SET storage_error = :sentence",
-            condition="storage_state = :seen",
-            values={":sentence": sentence, ":seen": job.storage_state},
+            condition=condition,
+            values={":sentence": sentence, **same},
         )
 
     def settle(self, job: Job) -> Job | None:
@@ -361,7 +381,7 @@ class StorageTable:
         return True
 
     def _update(self, job_id: str, *, update: str, condition: str, values: Mapping[str, Any]) -> Job | None:
-        names = {alias: name for alias, name in _NAMES.items() if alias in update or alias in condition}
+        names = _names_in(update, condition)
         try:
             return job_from_item(
                 self._jobs.update(job_id, update=update, condition=condition, values=values, names=names)
@@ -369,14 +389,13 @@ class StorageTable:
         except ConditionFailed:
             return None
 
-    def _update_checked(
-        self, job: Job, *, update: str, condition: str, values: Mapping[str, Any], check: Check
-    ) -> bool:
-        names = {alias: name for alias, name in _NAMES.items() if alias in update or alias in condition}
+    def _change(self, job: Job, *, update: str, condition: str, values: Mapping[str, Any]) -> Change:
+        names = _names_in(update, condition)
+        return Change(key=job.job_id, update=update, condition=condition, values=values, names=names)
+
+    def _update_checked(self, *changes: Change, check: Check) -> bool:
         try:
-            self._jobs.update_checked(
-                job.job_id, update=update, condition=condition, values=values, names=names, check=check
-            )
+            self._jobs.update_checked(changes, check=check)
         except ConditionFailed:
             return False
         return True
@@ -393,6 +412,10 @@ class StorageTable:
 def new_token() -> str:
     """A token that no claim ever had, and no retrieval."""
     return uuid.uuid4().hex
+
+
+def _names_in(*expressions: str) -> dict[str, str]:
+    return {alias: name for alias, name in _NAMES.items() if any(alias in said for said in expressions)}
 
 
 def _name(output: Output) -> str:

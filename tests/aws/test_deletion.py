@@ -42,7 +42,7 @@ def test_delete_in_every_state(services: Services, aws: Any, due_job: Job, state
     """A result is deleted wherever it lies, with its copies."""
     if state is StorageState.ARCHIVING:
         token = new_token()
-        services.storage.claim(due_job, token=token, backend=services.settings.archive, delay_s=DELAY_S)
+        services.storage.claim([due_job], token=token, backend=services.settings.archive, delay_s=DELAY_S)
     elif state is not StorageState.HOT:
         archive_one(services, due_job.job_id)
     if state is StorageState.THAWING:

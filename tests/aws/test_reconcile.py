@@ -82,10 +82,10 @@ def archiving(services: Services, clock: Clock) -> Job:
     there = completed_job(services)
     clock.ahead_s += DELAY_S + 1
     claimed = services.storage.claim(
-        there, token=new_token(), backend=ArchiveBackend(services.settings.archive), delay_s=DELAY_S
+        [there], token=new_token(), backend=ArchiveBackend(services.settings.archive), delay_s=DELAY_S
     )
     assert claimed
-    return claimed
+    return claimed[0]
 
 
 # Plans.

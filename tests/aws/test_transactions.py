@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.exceptions import ClientError
 
 from gas.aws import Aws
-from gas.dynamodb import RETRIES, Check, ConditionFailed, Table
+from gas.dynamodb import RETRIES, Change, Check, ConditionFailed, Table
 from tests.faults.harness import Faults, canned, conflict, lose_answer
 
 
@@ -53,12 +53,15 @@ def _faulty(aws: Any, *faults: Faults) -> tuple[Table, Table]:
 
 
 def _take(jobs: Table, people: Table, *, state: str = "new", tier: str = "free") -> None:
-    jobs.update_checked(
-        "1",
+    change = Change(
+        key="1",
         update="SET #state = :taken",
         condition="#state = :state",
         names={"#state": "state"},
         values={":taken": "taken", ":state": state},
+    )
+    jobs.update_checked(
+        [change],
         check=Check(table=people, key="alice", condition="tier = :tier", values={":tier": tier}),
     )
 

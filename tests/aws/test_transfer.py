@@ -301,7 +301,7 @@ def test_setting_changes_between(services: Services, job: Job, aws: Any, clock: 
 
 def test_half_done_archive_is_given_up(services: Services, job: Job) -> None:
     """An ARCHIVING result whose owner upgraded is taken back by the restore, and its copy is deleted."""
-    claimed = services.storage.claim(job, token=new_token(), backend=services.settings.archive, delay_s=DELAY_S)
+    claimed = services.storage.claim([job], token=new_token(), backend=services.settings.archive, delay_s=DELAY_S)
     assert claimed is not None
     assert unarchive(services, job.job_id) is Outcome.RETURNED
     hot = services.jobs.get(job.job_id)

@@ -20,7 +20,7 @@ def archived(services: Services, jobs: Jobs) -> Job:
     """A result of Alice's whose files are in the archive."""
     job = jobs.done(ALICE)
     services.jobs.mark_notified(job.job_id)
-    claimed = services.storage.claim(job, token=new_token(), backend=ArchiveBackend.STORAGE_CLASS, delay_s=0)
+    (claimed,) = services.storage.claim([job], token=new_token(), backend=ArchiveBackend.STORAGE_CLASS, delay_s=0)
     committed = services.storage.commit(claimed, "version of the cold copy", delay_s=0)
     return services.storage.hot_deleted(committed)
 

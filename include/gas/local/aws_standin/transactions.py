@@ -16,13 +16,13 @@ _REFUSED = "The conditional request failed"
 
 
 def mend() -> None:
-    """Take the place of moto's function, for transactions of one update and any number of checks."""
+    """Take the place of moto's function, for transactions of updates and checks of different items."""
     original = DynamoDBBackend.transact_write_items
 
     def transact_write_items(backend: Any, transact_items: list[dict[str, Any]]) -> None:
         operations = [next(iter(item.items())) for item in transact_items]
-        updates = [operation for kind, operation in operations if kind == "Update"]
-        if len(updates) != 1 or any(kind not in ("Update", "ConditionCheck") for kind, _ in operations):
+        items = {(operation["TableName"], repr(operation.get("Key"))) for _, operation in operations}
+        if len(items) < len(operations) or any(kind not in ("Update", "ConditionCheck") for kind, _ in operations):
             original(backend, transact_items)
             return
         refused = [not _holds(backend, operation) for _, operation in operations]
@@ -30,14 +30,15 @@ def mend() -> None:
             raise TransactionCanceledException(
                 [("ConditionalCheckFailed", _REFUSED, None) if no else (None, None, None) for no in refused]
             )
-        update = updates[0]
-        backend.update_item(
-            update["TableName"],
-            update["Key"],
-            update_expression=update["UpdateExpression"],
-            expression_attribute_names=update.get("ExpressionAttributeNames"),
-            expression_attribute_values=update.get("ExpressionAttributeValues"),
-        )
+        for kind, update in operations:
+            if kind == "Update":
+                backend.update_item(
+                    update["TableName"],
+                    update["Key"],
+                    update_expression=update["UpdateExpression"],
+                    expression_attribute_names=update.get("ExpressionAttributeNames"),
+                    expression_attribute_values=update.get("ExpressionAttributeValues"),
+                )
 
     setattr(DynamoDBBackend, "transact_write_items", transact_write_items)  # noqa: B010 - to the type checker, an assignment is an error
 
