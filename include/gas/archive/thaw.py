@@ -92,9 +92,9 @@ def ask_all(services: Services, job_ids: Sequence[str]) -> list[Retrieval]:
         try:
             retrieval = _asked(services, job, earlier)
         except ArchiveGone as error:
-            log.exception("job %s cannot be brought back", job.job_id)
-            services.storage.trouble(job, str(error))
-            gone.append(error)
+            if services.storage.trouble(job, str(error)):  # else it was deleted meanwhile, or is back
+                log.exception("job %s cannot be brought back", job.job_id)
+                gone.append(error)
             continue
         if retrieval is not None:
             asked.append(retrieval)
