@@ -223,6 +223,19 @@ def test_a_very_long_allele_fits(tabulate: Tabulate) -> None:
     assert len(row["alt"]) == 3_000_001
 
 
+def test_a_table_of_more_text_than_memory_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of a whole result takes memory for some lines of its text, however long that is."""
+    monkeypatch.setattr(report, "_MEMORY_LIMIT", "100MB")
+    vcf, bases, records = tmp_path / "whole.vcf", "C" * 500, 220_000
+    with vcf.open("w") as out:
+        out.write(HEADER + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+        out.writelines(f"chr1\t{n}\t.\tC\t{bases}\t.\t.\tGAS_REC={n}\n" for n in range(1, records + 1))
+    report.write_table(vcf, tmp_path / "whole.parquet", source_columns=(), work_dir=tmp_path)
+    with duckdb.connect() as database:
+        counted = database.execute("SELECT count(*) FROM read_parquet(?)", [str(tmp_path / "whole.parquet")])
+        assert counted.fetchone() == (records,)
+
+
 # --- counts -----------------------------------------------------------------------------------------------------------
 
 

@@ -38,7 +38,8 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,17 +167,19 @@ def chunk_table(
     :param work_dir: a folder for intermediate files, which are gone afterwards.
     :param whole: this is the only piece, so its table is the result's.
     """
-    text = work_dir / f"{table.name}.tsv"
-    try:
-        columns = _query(chunk, text, source_columns=source_columns)
-        unresolved = haplotypes.resolve(text, columns=list(columns)) if _make_utf8(text) else 0
-        with _database(work_dir) as database:
-            database.execute(_table_query(text, columns, compression="zstd" if whole else "lz4"), [str(table)])
-            counts = _count(database, table, source_columns=source_columns)
-            counts.unresolved = unresolved
-    finally:
-        text.unlink(missing_ok=True)
+    with _written(chunk, table, source_columns=source_columns, work_dir=work_dir, whole=whole) as (
+        database,
+        unresolved,
+    ):
+        counts = _count(database, table, source_columns=source_columns)
+        counts.unresolved = unresolved
     return ChunkTable(path=table, counts=counts, whole=whole)
+
+
+def write_table(result: Path, table: Path, *, source_columns: Sequence[str], work_dir: Path) -> None:
+    """Write the table of a whole result again, and count nothing, which takes several times the memory."""
+    with _written(result, table, source_columns=source_columns, work_dir=work_dir, whole=True):
+        pass
 
 
 def merge(
@@ -213,6 +216,24 @@ def _empty_table(table: Path, reference: Reference, *, work_dir: Path) -> None:
 
 
 # --- from BCF to Parquet ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _written(
+    chunk: Path, table: Path, *, source_columns: Sequence[str], work_dir: Path, whole: bool
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
+    """Write the table; a database to look at it with, and how many references to other records led nowhere."""
+    text = work_dir / f"{table.name}.tsv"
+    try:
+        columns = _query(chunk, text, source_columns=source_columns)
+        unresolved = haplotypes.resolve(text, columns=list(columns)) if _make_utf8(text) else 0
+        with _database(work_dir) as database:
+            database.execute(_table_query(text, columns, compression="zstd" if whole else "lz4"), [str(table)])
+            text.unlink()
+            yield database, unresolved
+    finally:
+        text.unlink(missing_ok=True)
+
 
 _FIXED = {
     "chrom": "VARCHAR",
@@ -369,7 +390,9 @@ def _read_text(text: Path, columns: Mapping[str, str]) -> str:
     carriers = "*" if "carriers" in columns else "*, CAST(NULL AS INTEGER) AS carriers"
     path = str(text).replace("'", "''")
     form = "delim='\t', header=false, auto_detect=false, quote='', escape='', nullstr='.'"
-    read = f"read_csv('{path}', {form}, max_line_size={_LONGEST_LINE}, columns={types!r})"
+    # One line at a time fits; by itself DuckDB would take 16 times that for each file that is so long.
+    sizes = f"max_line_size={_LONGEST_LINE}, buffer_size={_LONGEST_LINE}"
+    read = f"read_csv('{path}', {form}, {sizes}, columns={types!r})"
     return f"(SELECT {carriers} FROM {read})"  # noqa: S608 - the path is ours and its quotes are doubled
 
 

@@ -51,10 +51,10 @@ def make_index(services: Services, job: Job, vcf: Path, path: Path) -> None:
 
 def make_table(services: Services, job: Job, vcf: Path, path: Path) -> None:
     """Write the Parquet table, with a column for each INFO field of the reference's sources that the VCF has."""
-    from gas.annotation.report import chunk_table
+    from gas.annotation.report import write_table
 
     try:
         columns = services.references.get(job.reference).source_columns
     except GasError:  # the reference was removed since
         columns = ()
-    chunk_table(vcf, path, source_columns=columns, work_dir=path.parent, whole=True)
+    write_table(vcf, path, source_columns=columns, work_dir=path.parent)
