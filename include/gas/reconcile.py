@@ -7,25 +7,20 @@ still be at it, and nothing that a record names is deleted here.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from gas import deletion, subscription
 from gas.archive import RetrievalStatus, transfer
-from gas.errors import EngineError, GasError, NotFound
+from gas.errors import EngineError, NotFound
+from gas.findings import Finding, Repair, carried_out
 from gas.job import DAG_ID, Job, JobStatus, Output, StorageState
 from gas.profiles_table import Profile, Tier
 
 if TYPE_CHECKING:
     from gas.services import Services
-
-log = logging.getLogger(__name__)
 
 BATCH = 100
 GRACE_S = 60
@@ -36,41 +31,15 @@ ARCHIVING_S = 3600
 NEVER_DONE = "the work on this job ended without a result; submit it again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that is not as it should be, what is done about it, and what came in the way."""
-
-    subject: str
-    """``job ID`` or ``profile ID``."""
-    found: str
-    repair: str = ""
-    """Empty where nothing can be done but to tell."""
-    trouble: str = ""
-
-    def __str__(self) -> str:
-        return (
-            f"{self.subject}: {self.found}"
-            + (f": {self.repair}" if self.repair else "")
-            + (f": not done, {self.trouble}" if self.trouble else "")
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Repair:
-    found: str
-    repair: str = ""
-    act: Callable[[], object] = lambda: None
-
-
 def reconcile(services: Services, *, dry_run: bool = False) -> Iterator[Finding]:
     """Every open record of any age, and every change of plan that was not worked off. Trouble with one stops no other.
 
     :param dry_run: only say what would be done.
     """
     for user_id in services.profiles.pending():
-        yield from _carried_out(f"profile {user_id}", _profile_repairs(services, user_id), dry_run=dry_run)
+        yield from carried_out(f"profile {user_id}", _profile_repairs(services, user_id), dry_run=dry_run)
     for job in _jobs(services, services.jobs.open_ids()):
-        yield from _carried_out(f"job {job.job_id}", _open_repairs(services, job), dry_run=dry_run)
+        yield from carried_out(f"job {job.job_id}", _open_repairs(services, job), dry_run=dry_run)
     yield from _overdue(services)
 
 
@@ -78,7 +47,7 @@ def check(services: Services, *, after: int, before: int, dry_run: bool = False)
     """Every record of a job submitted in an interval (POSIX seconds, ``before`` excluded), open or not."""
     for job in _jobs(services, services.jobs.submitted_between(after, before)):
         repairs = _open_repairs(services, job) if job.is_open else _settled_repairs(services, job)
-        yield from _carried_out(f"job {job.job_id}", repairs, dry_run=dry_run)
+        yield from carried_out(f"job {job.job_id}", repairs, dry_run=dry_run)
 
 
 def _jobs(services: Services, job_ids: Iterable[str]) -> Iterator[Job]:
@@ -88,36 +57,20 @@ def _jobs(services: Services, job_ids: Iterable[str]) -> Iterator[Job]:
         yield from services.jobs.find_many(batch)
 
 
-def _carried_out(subject: str, repairs: Iterator[_Repair], *, dry_run: bool) -> Iterator[Finding]:
-    try:
-        for repair in repairs:
-            trouble = ""
-            if not dry_run:
-                try:
-                    repair.act()
-                except (GasError, ClientError, BotoCoreError) as error:
-                    log.warning("%s: %s", subject, repair.repair, exc_info=error)
-                    trouble = f"{type(error).__name__}: {error}"
-            yield Finding(subject=subject, found=repair.found, repair=repair.repair, trouble=trouble)
-    except (GasError, ClientError, BotoCoreError) as error:
-        log.warning("%s cannot be looked at", subject, exc_info=error)
-        yield Finding(subject=subject, found="cannot be looked at", trouble=f"{type(error).__name__}: {error}")
-
-
 # Profiles.
 
 
-def _profile_repairs(services: Services, user_id: str) -> Iterator[_Repair]:
+def _profile_repairs(services: Services, user_id: str) -> Iterator[Repair]:
     profile = services.profiles.get(user_id)
     if profile.restore_pending:
-        yield _Repair(
+        yield Repair(
             found="upgraded, and not everything is on its way back",
             repair="submit its restore, unless that runs",
             act=lambda: subscription.submit_restore(services, profile),
         )
     interval_s = services.settings.archive_interval.total_seconds()
     if profile.fanout_pending and profile.free_since and profile.free_since < time.time() - 2 * interval_s - GRACE_S:
-        yield _Repair(
+        yield Repair(
             found="went back to the free plan, and no archive run has dated its results",
             repair="date them",
             act=lambda: transfer.fan_out(services),
@@ -127,14 +80,14 @@ def _profile_repairs(services: Services, user_id: str) -> Iterator[_Repair]:
 # Open records.
 
 
-def _open_repairs(services: Services, job: Job) -> Iterator[_Repair]:
+def _open_repairs(services: Services, job: Job) -> Iterator[Repair]:
     match job.storage_state:
         case StorageState.DELETING:
-            yield _Repair(found="is being deleted", repair="sweep", act=lambda: deletion.sweep(services, job.job_id))
+            yield Repair(found="is being deleted", repair="sweep", act=lambda: deletion.sweep(services, job.job_id))
         case StorageState.ARCHIVING:
             yield from _archiving_repairs(services, job)
         case StorageState.ARCHIVED if not job.s3_deleted:
-            yield _Repair(
+            yield Repair(
                 found="is archived, and its hot versions are not known to be gone",
                 repair="delete them",
                 act=lambda: transfer.archive_one(services, job.job_id),
@@ -147,15 +100,15 @@ def _open_repairs(services: Services, job: Job) -> Iterator[_Repair]:
             yield from _completed_repairs(services, job)
 
 
-def _unfinished_repairs(services: Services, job: Job) -> Iterator[_Repair]:
+def _unfinished_repairs(services: Services, job: Job) -> Iterator[Repair]:
     """PENDING or RUNNING: as Airflow says of its run."""
     if job.job_status.ended or time.time() - job.submit_time < GRACE_S:
         return
     state = services.airflow.run_state(DAG_ID, job.job_id)
     if state is None:
-        yield _Repair(found=f"is {job.job_status} without a run", repair="submit", act=lambda: _submit(services, job))
+        yield Repair(found=f"is {job.job_status} without a run", repair="submit", act=lambda: _submit(services, job))
     elif state in ("success", "failed") and not services.jobs.get(job.job_id).job_status.ended:
-        yield _Repair(
+        yield Repair(
             found=f"is {job.job_status}, and its run has ended ({state})",
             repair="fail it",
             act=lambda: services.jobs.fail(job.job_id, None, NEVER_DONE, EngineError.kind),
@@ -166,15 +119,15 @@ def _submit(services: Services, job: Job) -> None:
     services.airflow.submit(DAG_ID, run_id=job.job_id, conf={"job_id": job.job_id, "user_id": job.user_id})
 
 
-def _completed_repairs(services: Services, job: Job) -> Iterator[_Repair]:
+def _completed_repairs(services: Services, job: Job) -> Iterator[Repair]:
     """HOT."""
     if not job.notified:
         if time.time() - (job.complete_time or 0) > GRACE_S:
-            yield _Repair(found="is COMPLETED and nobody was told", repair="tell", act=lambda: _tell(services, job))
+            yield Repair(found="is COMPLETED and nobody was told", repair="tell", act=lambda: _tell(services, job))
     elif job.trash:
-        yield _Repair(found="has trash", repair="empty it", act=lambda: transfer.empty_trash(services, job.job_id))
+        yield Repair(found="has trash", repair="empty it", act=lambda: transfer.empty_trash(services, job.job_id))
     else:
-        yield _Repair(
+        yield Repair(
             found="is settled and still listed as open", repair="unlist", act=lambda: services.storage.settle(job)
         )
 
@@ -184,28 +137,28 @@ def _tell(services: Services, job: Job) -> None:
     services.jobs.mark_notified(job.job_id)
 
 
-def _archiving_repairs(services: Services, job: Job) -> Iterator[_Repair]:
+def _archiving_repairs(services: Services, job: Job) -> Iterator[Repair]:
     owner = _owner(services, job)
     if owner and owner.tier is Tier.PREMIUM:
-        yield _Repair(
+        yield Repair(
             found="is half archived, and its owner is premium",
             repair="give the archive up",
             act=lambda: transfer.unarchive(services, job.job_id),
         )
     elif (job.archive_time or 0) < time.time() - ARCHIVING_S:
-        yield _Repair(
+        yield Repair(
             found="has been ARCHIVING for more than an hour",
             repair="go on with it",
             act=lambda: transfer.archive_one(services, job.job_id),
         )
 
 
-def _thawing_repairs(services: Services, job: Job) -> Iterator[_Repair]:
+def _thawing_repairs(services: Services, job: Job) -> Iterator[Repair]:
     """On its way back: whoever waits for it goes on by himself; else one run is made for it."""
     if (job.restore_time or 0) > time.time() - GRACE_S or _is_waited_for(services, job):
         return
     if job.retrieval_job_id is None:
-        yield _Repair(
+        yield Repair(
             found="is THAWING and was not asked for",
             repair="ask, and submit its restore",
             act=lambda: _restore(services, job),
@@ -216,7 +169,7 @@ def _thawing_repairs(services: Services, job: Job) -> Iterator[_Repair]:
         return
     status = transfer.retrievals_ready(services, [retrieval]).get(job.job_id, RetrievalStatus.WAITING)
     if status is not RetrievalStatus.WAITING:
-        yield _Repair(
+        yield Repair(
             found=f"has a retrieval that is {status}, and nobody waits for it",
             repair="submit its restore",
             act=lambda: subscription.restore_job(services, job),
@@ -262,7 +215,7 @@ def _overdue(services: Services) -> Iterator[Finding]:
 # Records that nobody has anything to do for: only a backfill looks at them.
 
 
-def _settled_repairs(services: Services, job: Job) -> Iterator[_Repair]:
+def _settled_repairs(services: Services, job: Job) -> Iterator[Repair]:
     owner = _owner(services, job)
     if job.job_status is not JobStatus.COMPLETED or owner is None:
         return
@@ -270,16 +223,16 @@ def _settled_repairs(services: Services, job: Job) -> Iterator[_Repair]:
         since = owner.free_since
         undated = job.due_since is None and not owner.fanout_pending and not job.storage_error
         if since is not None and owner.tier is Tier.FREE and undated:
-            yield _Repair(
+            yield Repair(
                 found="waits for no archive although its owner is free",
                 repair="date it",
                 act=lambda: services.storage.date(job.job_id, due_since=since),
             )
         if not services.objects.exists(job.outputs[Output.VCF]):
             sentence = "the result is not in S3 although the record says so; look for another version of its key"
-            yield _Repair(found=sentence, act=lambda: services.storage.trouble(job, sentence))
+            yield Repair(found=sentence, act=lambda: services.storage.trouble(job, sentence))
     elif job.storage_state is StorageState.ARCHIVED and owner.tier is Tier.PREMIUM and not owner.restore_pending:
-        yield _Repair(
+        yield Repair(
             found="is archived although its owner is premium",
             repair="submit its restore",
             act=lambda: subscription.restore_job(services, job),
