@@ -108,6 +108,7 @@ class Fakes:
             profiles=ProfilesTable(unused),
             objects=self.objects,  # type: ignore[arg-type]  # the same
             archives={},
+            vault_inventory=unused,
             events=unused,
             airflow=self.airflow,  # type: ignore[arg-type]  # the same
             references=self.references,  # type: ignore[arg-type]  # the same

@@ -9,8 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gas.archive import Outcome
+import pytest
+
+from gas import inventory as taking_stock
+from gas.archive import Outcome, RetrievalStatus
 from gas.archive.transfer import thaw
+from gas.findings import Finding
 from gas.job import ArchiveBackend, Job, Output, new_job_id
 from gas.profiles_table import Profile
 from gas.services import Services
@@ -81,3 +85,21 @@ def archives(services: Services, aws: Any) -> int:
         return 0
     glacier = aws.session.client("glacier", endpoint_url=aws.endpoint_url)
     return int(glacier.describe_vault(vaultName=services.settings.vault)["NumberOfArchives"])
+
+
+def stock_taken(services: Services) -> str | None:
+    """An inventory of the vault as it is now; none where there is no vault."""
+    asked = services.vault_inventory.ask()
+    deadline = time.monotonic() + PATIENCE_S
+    while asked and services.vault_inventory.status(asked) is RetrievalStatus.WAITING:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return asked
+
+
+def inventoried(services: Services, *, dry_run: bool = False) -> list[Finding]:
+    """What the inventory finds, and deletes, when everything is old enough for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(taking_stock, "YOUNG_S", -3600)
+        listed = stock_taken(services)
+        return list(taking_stock.inventory(services, vault_inventory=listed, dry_run=dry_run))

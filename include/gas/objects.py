@@ -12,6 +12,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -53,6 +54,17 @@ OUTPUT_KEYS: dict[Output, tuple[str, str]] = {
     Output.TABLE: ("annotated.parquet", "application/vnd.apache.parquet"),
 }
 DEFAULT_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedUpload:
+    """An upload in parts that has not ended."""
+
+    bucket: str
+    key: str
+    upload_id: str
+    begun_at: float
+    """POSIX seconds."""
 
 
 class Objects:
@@ -230,13 +242,40 @@ class Objects:
     def delete_prefix(self, bucket: str, prefix: str) -> None:
         """Delete every version and delete marker below a prefix, and the parts of uploads that never ended there."""
         self.delete_versions(self._versions(bucket, prefix, markers=True))
+        for upload in self.unfinished_uploads(bucket, prefix):
+            self.abort_upload(upload)
+
+    def everything(self, bucket: str) -> Iterator[tuple[StoredObject, float]]:
+        """Every version and delete marker of a bucket, a page of keys at a time, and when it was made (POSIX seconds).
+
+        Memory does not grow with the bucket.
+        """
+        for page in self._aws.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for version in page.get("Versions", []):
+                stored = _listed(bucket, version["Key"], version["VersionId"], version["Size"])
+                yield stored, version["LastModified"].timestamp()
+            for marker in page.get("DeleteMarkers", []):
+                stored = _listed(bucket, marker["Key"], marker["VersionId"], 0)
+                yield stored, marker["LastModified"].timestamp()
+
+    def unfinished_uploads(self, bucket: str, prefix: str = "") -> Iterator[UnfinishedUpload]:
+        """Uploads in parts below a prefix that have not ended."""
         for page in self._aws.s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
             for upload in page.get("Uploads", []):
-                try:
-                    self._aws.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-                except ClientError as error:
-                    if code(error) != "NoSuchUpload":
-                        raise
+                yield UnfinishedUpload(
+                    bucket=bucket,
+                    key=upload["Key"],
+                    upload_id=upload["UploadId"],
+                    begun_at=upload["Initiated"].timestamp(),
+                )
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Give up an upload, and its parts. Ended already is no error."""
+        try:
+            self._aws.s3.abort_multipart_upload(Bucket=upload.bucket, Key=upload.key, UploadId=upload.upload_id)
+        except ClientError as error:
+            if code(error) != "NoSuchUpload":
+                raise
 
     def attempt_versions(self, *, user_id: str, job_id: str, attempt: str) -> Iterator[StoredObject]:
         """Every version that one attempt has put, whether or not a record names it."""

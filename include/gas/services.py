@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gas.airflow_api import AirflowApi
 from gas.archive.storage_class import StorageClass
 from gas.archive.vault import Vault
+from gas.archive.vault_inventory import VaultInventory
 from gas.aws import Aws
 from gas.dynamodb import Table
 from gas.events import Events
@@ -38,6 +39,7 @@ class Services:
     objects: Objects
     archives: Mapping[ArchiveBackend, Archive]
     """Both back ends: a record names its own, the setting only says where new copies are made."""
+    vault_inventory: VaultInventory
     events: Events
     airflow: AirflowApi
     references: ReferenceStore
@@ -71,6 +73,7 @@ def build(
             ArchiveBackend.STORAGE_CLASS: StorageClass(aws, settings, objects),
             ArchiveBackend.VAULT: Vault(aws, settings, objects, events, now=now),
         },
+        vault_inventory=VaultInventory(aws, settings, now=now),
         events=events,
         airflow=AirflowApi(url=settings.airflow_url, user=settings.airflow_user, password=settings.airflow_password),
         references=ReferenceStore(settings.references),

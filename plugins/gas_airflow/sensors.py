@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gas.archive import Retrieval
     from gas.services import Services
 
-#: A restored copy is there for two days, and a retrieval that takes longer has failed.
+#: A restored copy is there for two days, and a retrieval or an inventory that takes longer has failed.
 LONGEST_RETRIEVAL = timedelta(days=2)
 
 
@@ -134,3 +134,46 @@ class GlacierRetrievalSensor(BaseSensorOperator):
             self.log.exception("job %s", job_id)
             failed[job_id] = f"{type(error).__name__}: {error}"
             return None
+
+
+class VaultInventorySensor(BaseSensorOperator):
+    """Waits for an inventory of the vault, without a worker slot. One that is under way is taken up.
+
+    :returns: the id of the completed inventory; ``None`` where there is no vault, or nothing in it yet.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(timeout=LONGEST_RETRIEVAL.total_seconds(), **kwargs)
+
+    def execute(self, context: Context) -> str | None:
+        """Ask, and wait; or return at once where there is nothing to wait for."""
+        return self._advance(until=time.time() + self.timeout)
+
+    def resume(self, context: Context, event: Mapping[str, Any], until: float | None = None) -> str | None:
+        """After a wait: hand the inventory on, or ask for another where it failed."""
+        from gas.archive import RetrievalStatus
+
+        if event["status"] == RetrievalStatus.READY:
+            return str(event["inventory_id"])
+        self.log.warning("inventory %s is %s; it is asked for again", event["inventory_id"], event["status"])
+        return self._advance(until=until or time.time() + self.timeout)
+
+    def _advance(self, *, until: float) -> str | None:
+        from gas.archive import RetrievalStatus
+        from gas_airflow.connections import connected_services
+        from gas_airflow.triggers import VaultInventoryTrigger
+
+        vault = connected_services().vault_inventory
+        asked = vault.request()
+        if asked is None:
+            self.log.info("there is no inventory of vault %s", vault.name)
+            return None
+        inventory_id, status = asked
+        if status is RetrievalStatus.WAITING:
+            self.defer(
+                trigger=VaultInventoryTrigger(inventory_id=inventory_id),
+                method_name=self.resume.__name__,
+                kwargs={"until": until},
+                timeout=timedelta(seconds=max(1.0, until - time.time())),
+            )
+        return inventory_id

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from gas.archive import Retrieval, RetrievalStatus, RetrievalTier
 from gas.archive.watch import RetrievalWatch
@@ -23,7 +23,7 @@ POLL_S = 5
 GATHER_S = 1
 """After a message, before the look: when many retrievals finish together, one look serves many messages."""
 BACK_OFF_S = 60
-"""The longest pause after looks that failed."""
+"""The longest pause after looks that failed, and between looks for an inventory."""
 
 Statuses = Mapping[str, RetrievalStatus]
 
@@ -100,6 +100,41 @@ class GlacierRetrievalTrigger(BaseEventTrigger):
     @classmethod
     def _everything(cls) -> list[Retrieval]:
         return [retrieval for retrievals in cls._awaited.values() for retrieval in retrievals]
+
+
+class VaultInventoryTrigger(BaseTrigger):
+    """Waits until an inventory of the vault has ended, in whatever way.
+
+    That takes hours in AWS, so it is looked for once a minute after some quicker looks. All there is to know is the id:
+    after a restart of the triggerer the wait goes on.
+
+    :param inventory_id: as the vault gave it.
+    """
+
+    def __init__(self, *, inventory_id: str) -> None:
+        super().__init__()
+        self.inventory_id = inventory_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """How the triggerer makes this trigger again."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {"inventory_id": self.inventory_id}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event: the inventory's id, and how it ended."""
+        pause_s = float(POLL_S)
+        while (status := await self._status()) is RetrievalStatus.WAITING:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, BACK_OFF_S)
+        yield TriggerEvent({"inventory_id": self.inventory_id, "status": status.value})
+
+    async def _status(self) -> RetrievalStatus:
+        """How it stands; what cannot be asked just now is waited for."""
+        try:
+            services = await asyncio.to_thread(connected_services)
+            return await asyncio.to_thread(services.vault_inventory.status, self.inventory_id)
+        except Exception:
+            log.exception("how the vault's inventory stands cannot be asked just now")
+            return RetrievalStatus.WAITING
 
 
 def _retrieval(*, backend: str, tier: str, **others: Any) -> Retrieval:

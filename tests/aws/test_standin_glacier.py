@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,11 +28,15 @@ def _upload(glacier: Any, body: bytes, description: str = "") -> str:
 def _retrieved(glacier: Any, archive_id: str, **parameters: str) -> str:
     asked = {"Type": "archive-retrieval", "ArchiveId": archive_id, "Tier": "Expedited", **parameters}
     job_id = glacier.initiate_job(accountId="-", vaultName="vault", jobParameters=asked)["jobId"]
+    _await_completion(glacier, job_id)
+    return str(job_id)
+
+
+def _await_completion(glacier: Any, job_id: str) -> None:
     deadline = time.monotonic() + 15
     while not glacier.describe_job(accountId="-", vaultName="vault", jobId=job_id)["Completed"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return str(job_id)
 
 
 def _output(glacier: Any, job_id: str, **more: str) -> Any:
@@ -151,4 +156,47 @@ def test_jobs_come_in_pages_of_fifty(glacier: Any) -> None:
     pages = [page["JobList"] for page in glacier.get_paginator("list_jobs").paginate(vaultName="vault")]
     assert list(map(len, pages)) == [50, 1]
     assert {job["JobId"] for page in pages for job in page} == made
-    assert len(glacier.list_jobs(vaultName="vault", statuscode="Succeeded")["JobList"]) in (0, 50)
+    succeeded = glacier.list_jobs(vaultName="vault", statuscode="Succeeded")["JobList"]
+    assert all(job["StatusCode"] == "Succeeded" for job in succeeded)
+
+
+def test_inventory_lists_what_there_was_when_it_was_taken(glacier: Any) -> None:
+    """An inventory is a job like a retrieval, and a document that later uploads and deletions do not change."""
+    kept, deleted = _upload(glacier, b"kept", "a description"), _upload(glacier, b"deleted")
+    asked = {"Type": "inventory-retrieval", "Format": "JSON"}
+    job_id = glacier.initiate_job(vaultName="vault", jobParameters=asked)["jobId"]
+    with pytest.raises(ClientError, match="not currently available"):
+        _output(glacier, job_id)
+    glacier.delete_archive(vaultName="vault", archiveId=deleted)
+    _upload(glacier, b"late")
+    (job,) = glacier.list_jobs(vaultName="vault")["JobList"]
+    assert (job["Action"], job["JobId"]) == ("InventoryRetrieval", job_id)
+    _await_completion(glacier, job_id)
+    output = _output(glacier, job_id)
+    body = output["body"].read()
+    document = json.loads(body)
+    assert output["contentType"] == "application/json"
+    assert [archive["ArchiveId"] for archive in document["ArchiveList"]] == [kept, deleted]
+    first = document["ArchiveList"][0]
+    assert (first["ArchiveDescription"], first["Size"]) == ("a description", 4)
+    assert first["SHA256TreeHash"] == calculate_tree_hash(io.BytesIO(b"kept"))
+    assert document["InventoryDate"] <= glacier.describe_job(vaultName="vault", jobId=job_id)["CompletionDate"]
+    assert glacier.describe_job(vaultName="vault", jobId=job_id)["InventorySizeInBytes"] == len(body)
+    assert _output(glacier, job_id, range="bytes=1-9")["body"].read() == body[1:10]
+
+
+def test_uploads_in_parts_are_listed(glacier: Any) -> None:
+    """Those that have not ended come in pages of 50, with their description and when they were begun."""
+    begun = {
+        glacier.initiate_multipart_upload(vaultName="vault", archiveDescription="d", partSize=str(1 << 20))["uploadId"]
+        for _ in range(51)
+    }
+    pages = [
+        page["UploadsList"] for page in glacier.get_paginator("list_multipart_uploads").paginate(vaultName="vault")
+    ]
+    assert list(map(len, pages)) == [50, 1]
+    uploads = [upload for page in pages for upload in page]
+    assert {upload["MultipartUploadId"] for upload in uploads} == begun
+    assert {(upload["ArchiveDescription"], upload["PartSizeInBytes"]) for upload in uploads} == {("d", 1 << 20)}
+    age = datetime.now(UTC) - datetime.fromisoformat(uploads[0]["CreationDate"])
+    assert timedelta(seconds=-1) < age < timedelta(minutes=5)

@@ -77,3 +77,25 @@ def test_the_browser_may_post_from_the_web_app(s3: Any) -> None:
     for answer in (preflight, done):
         assert answer.is_success
         assert answer.headers["access-control-allow-origin"] in ("*", WEB)
+
+
+def test_list_of_versions_goes_on_behind_what_was_deleted(s3: Any) -> None:
+    """Deleting each page before the next is asked for reaches every version."""
+    s3.put_bucket_versioning(Bucket="inputs", VersioningConfiguration={"Status": "Enabled"})
+    for number in range(5):
+        for _ in range(2):
+            s3.put_object(Bucket="inputs", Key=f"key {number}", Body=b"x")
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket="inputs", PaginationConfig={"PageSize": 3})
+    for page in pages:
+        for version in page.get("Versions", []):
+            s3.delete_object(Bucket="inputs", Key=version["Key"], VersionId=version["VersionId"])
+    assert "Versions" not in s3.list_object_versions(Bucket="inputs")
+
+
+def test_an_upload_in_parts_says_when_it_was_begun(s3: Any) -> None:
+    """One that is under way is told from one that was abandoned."""
+    for key in ("here/a", "there/b"):
+        s3.create_multipart_upload(Bucket="inputs", Key=key)
+    (upload,) = s3.list_multipart_uploads(Bucket="inputs", Prefix="here/")["Uploads"]
+    assert upload["Key"] == "here/a"
+    assert abs(upload["Initiated"].timestamp() - time.time()) < 300

@@ -244,8 +244,8 @@ def _clear(services: Services, committed: Sequence[_Committed]) -> None:
     services.objects.delete_versions(
         one.job.outputs[output] for one in committed for output in ARCHIVED_OUTPUTS if output in one.job.outputs
     )
+    services.storage.hot_deleted([one.job for one in committed])
     for one in committed:
-        services.storage.hot_deleted(one.job)
         if one.tidy:
             _delete_others(services, one.job, _claimed(services, one.job)[0])
 

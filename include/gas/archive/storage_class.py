@@ -59,11 +59,11 @@ class StorageClass:
         """See :meth:`gas.archive.Archive.store`. The bytes stay within S3."""
         try:
             if source.size_bytes > COPY_BYTES:
-                return self._copy_parts(source, key=_key(job_id, token))
+                return self._copy_parts(source, key=cold_key(job_id, token))
             copied = self._aws.s3.copy_object(
                 CopySource={"Bucket": source.bucket, "Key": source.key, "VersionId": source.version_id},
                 Bucket=self._bucket,
-                Key=_key(job_id, token),
+                Key=cold_key(job_id, token),
                 StorageClass="GLACIER",
                 ChecksumAlgorithm="SHA256",
             )
@@ -78,7 +78,7 @@ class StorageClass:
 
     def delete_claim(self, *, job_id: str, token: str, archive_id: str | None) -> None:
         """See :meth:`gas.archive.Archive.delete_claim`."""
-        key = _key(job_id, token)
+        key = cold_key(job_id, token)
         self._delete(copy for copy in self._objects.versions_below(key) if copy.key == key)
 
     def delete_others(self, *, job_id: str, confirm: Callable[[], str | None]) -> None:
@@ -157,7 +157,7 @@ class StorageClass:
 
     def _version(self, job_id: str, token: str, archive_id: str) -> StoredObject:
         return StoredObject(
-            bucket=self._bucket, key=_key(job_id, token), version_id=archive_id, sha256="", size_bytes=0
+            bucket=self._bucket, key=cold_key(job_id, token), version_id=archive_id, sha256="", size_bytes=0
         )
 
     def _delete(self, copies: Iterable[StoredObject]) -> None:
@@ -204,7 +204,8 @@ def _prefix(job_id: str) -> str:
     return f"archive/{job_id}/"
 
 
-def _key(job_id: str, token: str) -> str:
+def cold_key(job_id: str, token: str) -> str:
+    """Where the copies made under a claim lie in the results bucket."""
     return f"{_prefix(job_id)}{token}"
 
 

@@ -45,9 +45,12 @@ PARTS = 10_000
 #: What was retrieved can be read for 24 hours. What has less than four of them left is asked for again.
 READABLE = timedelta(hours=20)
 
-_MISSING = "ResourceNotFoundException"
-_OURS = "-"  # the account of the credentials
-_STATUS = {
+#: AWS's word for a vault, an archive or a job that is not there.
+MISSING = "ResourceNotFoundException"
+#: The account of the credentials.
+OUR_ACCOUNT = "-"
+#: How a job stands, by AWS's word for it.
+STATUS = {
     "InProgress": RetrievalStatus.WAITING,
     "Succeeded": RetrievalStatus.READY,
     "Failed": RetrievalStatus.GONE,
@@ -98,9 +101,9 @@ class Vault:
     def delete_copy(self, *, job_id: str, token: str, archive_id: str) -> None:
         """See :meth:`gas.archive.Archive.delete_copy`."""
         try:
-            self._aws.glacier.delete_archive(accountId=_OURS, vaultName=self._name, archiveId=archive_id)
+            self._aws.glacier.delete_archive(accountId=OUR_ACCOUNT, vaultName=self._name, archiveId=archive_id)
         except ClientError as error:
-            if code(error) != _MISSING:
+            if code(error) != MISSING:
                 raise
 
     def delete_claim(self, *, job_id: str, token: str, archive_id: str | None) -> None:
@@ -136,7 +139,7 @@ class Vault:
         try:
             return self._initiate(job, tier), tier
         except ClientError as error:
-            if code(error) == _MISSING:
+            if code(error) == MISSING:
                 raise ArchiveGone(f"the archive of job {job.job_id}, {archive_id}, does not exist") from error
             if code(error) != "InsufficientCapacityException":
                 raise
@@ -146,19 +149,19 @@ class Vault:
         """See :meth:`gas.archive.Archive.status`."""
         try:
             job = self._aws.glacier.describe_job(
-                accountId=_OURS, vaultName=self._name, jobId=retrieval.retrieval_job_id
+                accountId=OUR_ACCOUNT, vaultName=self._name, jobId=retrieval.retrieval_job_id
             )
         except ClientError as error:
-            if code(error) == _MISSING:
+            if code(error) == MISSING:
                 return RetrievalStatus.GONE
             raise
-        return _STATUS[job["StatusCode"]]
+        return STATUS[job["StatusCode"]]
 
     def statuses(self, waiting: Sequence[Retrieval], *, turn: int) -> Mapping[str, RetrievalStatus]:
         """See :meth:`gas.archive.Archive.statuses`: one call for each 50 retrievals of the last day."""
         if not waiting:
             return {}
-        there = {job["JobId"]: _STATUS[job["StatusCode"]] for job in self._jobs()}
+        there = {job["JobId"]: STATUS[job["StatusCode"]] for job in self._jobs()}
         return {retrieval.job_id: there.get(retrieval.retrieval_job_id, RetrievalStatus.GONE) for retrieval in waiting}
 
     def fetch(self, retrieval: Retrieval, path: Path) -> str:
@@ -167,21 +170,21 @@ class Vault:
         def body(offset: int) -> StreamingBody:
             optional = {"range": f"bytes={offset}-{retrieval.size_bytes - 1}"} if offset else {}
             output: StreamingBody = self._aws.glacier.get_job_output(
-                accountId=_OURS, vaultName=self._name, jobId=retrieval.retrieval_job_id, **optional
+                accountId=OUR_ACCOUNT, vaultName=self._name, jobId=retrieval.retrieval_job_id, **optional
             )["body"]
             return output
 
         try:
             return write(resumed(body), path)
         except ClientError as error:
-            if code(error) in (_MISSING, "InvalidParameterValueException"):  # the latter before it is completed
+            if code(error) in (MISSING, "InvalidParameterValueException"):  # the latter before it is completed
                 raise RetrievalGone(f"the retrieval of job {retrieval.job_id} cannot be read: {code(error)}") from error
             raise
 
     def _initiate(self, job: Job, tier: RetrievalTier) -> str:
         return str(
             self._aws.glacier.initiate_job(
-                accountId=_OURS,
+                accountId=OUR_ACCOUNT,
                 vaultName=self._name,
                 jobParameters={
                     "Type": "archive-retrieval",
@@ -194,7 +197,7 @@ class Vault:
         )
 
     def _jobs(self) -> Iterator[Mapping[str, Any]]:
-        pages = self._aws.glacier.get_paginator("list_jobs").paginate(accountId=_OURS, vaultName=self._name)
+        pages = self._aws.glacier.get_paginator("list_jobs").paginate(accountId=OUR_ACCOUNT, vaultName=self._name)
         for page in pages:
             for job in page["JobList"]:
                 if job["Action"] == "ArchiveRetrieval":
@@ -202,7 +205,7 @@ class Vault:
 
     def _upload(self, body: bytes, description: str) -> tuple[str, bool]:
         done = self._aws.glacier.upload_archive(
-            accountId=_OURS,
+            accountId=OUR_ACCOUNT,
             vaultName=self._name,
             archiveDescription=description,
             checksum=tree_hash(leaves(body)),
@@ -213,7 +216,7 @@ class Vault:
     def _upload_parts(self, parts: Iterable[bytes], size: int, description: str) -> tuple[str, bool]:
         glacier = self._aws.glacier
         upload_id = glacier.initiate_multipart_upload(
-            accountId=_OURS, vaultName=self._name, archiveDescription=description, partSize=str(size)
+            accountId=OUR_ACCOUNT, vaultName=self._name, archiveDescription=description, partSize=str(size)
         )["uploadId"]
         hashes: list[bytes] = []
         done = 0
@@ -222,7 +225,7 @@ class Vault:
                 part_hashes = leaves(part)
                 hashes += part_hashes
                 glacier.upload_multipart_part(
-                    accountId=_OURS,
+                    accountId=OUR_ACCOUNT,
                     vaultName=self._name,
                     uploadId=upload_id,
                     checksum=tree_hash(part_hashes),
@@ -231,14 +234,14 @@ class Vault:
                 )
                 done += len(part)
             completed = glacier.complete_multipart_upload(
-                accountId=_OURS,
+                accountId=OUR_ACCOUNT,
                 vaultName=self._name,
                 uploadId=upload_id,
                 archiveSize=str(done),
                 checksum=tree_hash(hashes),
             )
         except BaseException:
-            glacier.abort_multipart_upload(accountId=_OURS, vaultName=self._name, uploadId=upload_id)
+            glacier.abort_multipart_upload(accountId=OUR_ACCOUNT, vaultName=self._name, uploadId=upload_id)
             raise
         return str(completed["archiveId"]), bool(completed["ResponseMetadata"].get("RetryAttempts"))
 

@@ -1,18 +1,22 @@
-"""``gas restore, reconcile``: what an operator does about stored results, beside the server and with its settings."""
+"""``gas restore, reconcile, inventory``: what an operator does about stored results, with the server's settings."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from gas.findings import Finding
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
-    for command in (restore, reconcile):
+    for command in (restore, reconcile, inventory):
         app.command(rich_help_panel="Operating a server")(command)
 
 
@@ -56,8 +60,35 @@ def reconcile(
     from gas.services import build
     from gas.settings import Settings
 
+    _tell(look(build(Settings.from_environment()), dry_run=dry_run))
+
+
+def inventory(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+) -> None:
+    """Find what lies in the buckets and in the vault that no record names, and delete it; prints a line for each.
+
+    Airflow does this every day, after asking the vault for its inventory; the command takes the one completed last.
+    It ends with 1 when something could not be looked at or deleted.
+    """
+    from gas.inventory import inventory as look
+    from gas.services import build
+    from gas.settings import Settings
+
+    services = build(Settings.from_environment())
+    completed = services.vault_inventory.latest()
+    if completed is None:
+        typer.echo(
+            f"No completed inventory of vault {services.vault_inventory.name}: only the buckets are looked at.",
+            err=True,
+        )
+    _tell(look(services, vault_inventory=completed, dry_run=dry_run))
+
+
+def _tell(findings: Iterable[Finding]) -> None:
     troubles = 0
-    for finding in look(build(Settings.from_environment()), dry_run=dry_run):
+    for finding in findings:
         typer.echo(finding)
         troubles += bool(finding.trouble)
     if troubles:

@@ -2,8 +2,8 @@
 
 In moto an archive's id is the MD5 of its body, so that equal files share one archive and die together; a job's
 description, topic and tree hash are lost, no topic hears of its completion, ranges are ignored, making a vault again
-empties it, a missing archive is an HTTP 500, all jobs come in one page, and there are no uploads in parts. Each
-function below takes the place of moto's of the same name.
+empties it, a missing archive is an HTTP 500, all jobs come in one page, an inventory lists what there is when it is
+read, and there are no uploads in parts. Each function below takes the place of moto's of the same name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gas.local.aws_standin.gate import Gate
 _TIMESTAMP = "%Y-%m-%dT%H:%M:%S.000Z"
 _POLL_S = 0.2
 _UPLOADS = "{0}/(?P<account_number>[^/]+)/vaults/(?P<vault_name>[^/]+)/multipart-uploads"
-_JOBS_PAGE = 50
+_PAGE = 50
 
 Answer = tuple[int, dict[str, str | int], str | bytes]
 
@@ -71,6 +71,7 @@ def mend(waits: Waits) -> None:
         (responses.GlacierResponse, "upload_archive", _upload_archive(responses.GlacierResponse.upload_archive)),
         (responses.GlacierResponse, "initiate_job", _initiate_job(responses.GlacierResponse.initiate_job)),
         (responses.GlacierResponse, "list_jobs", _list_jobs),
+        (responses.GlacierResponse, "list_multipart_uploads", _list_multipart_uploads),
         (responses.GlacierResponse, "initiate_multipart_upload", _initiate_multipart_upload),
         (responses.GlacierResponse, "upload_multipart_part", _upload_multipart_part),
         (responses.GlacierResponse, "complete_multipart_upload", _complete_multipart_upload),
@@ -126,7 +127,7 @@ def _create_archive(vault: Any, body: bytes, description: str) -> dict[str, Any]
         "body": body,
         "size": len(body),
         "sha256": _tree_hash(body),
-        "creation_date": datetime.now(UTC).strftime(_TIMESTAMP),
+        "creation_date": _now(),
         "description": description,
     }
     created: dict[str, Any] = vault.archives[archive_id]
@@ -169,26 +170,43 @@ def _initiate_job(original: Any) -> Any:
         archive = vault.archives.get(asked.get("ArchiveId"))
         if asked["Type"] == "archive-retrieval" and archive is None:
             raise _NotFound(f"The archive ID was not found: {asked.get('ArchiveId')}")
+        if asked["Type"] == "inventory-retrieval" and asked.get("Format", "JSON") != "JSON":
+            raise _Invalid("Invalid format: this stand-in lists archives as JSON alone")
         answer: Answer = original(response)
         job = vault.jobs[answer[1]["x-amz-job-id"]]
         job.description, job.topic, job.told = asked.get("Description"), asked.get("SNSTopic"), False
         job.archive = archive and dict(archive)  # the output outlives the archive, as in AWS
+        if asked["Type"] == "inventory-retrieval":
+            job.inventory = _inventory(vault)
         return answer
 
     return initiate_job
 
 
+def _inventory(vault: Any) -> bytes:
+    """What the vault holds now; AWS's own inventory may be a day old."""
+    taken = {"VaultARN": vault.arn, "InventoryDate": _now(), "ArchiveList": vault.get_archive_list()}
+    return json.dumps(taken).encode()
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime(_TIMESTAMP)
+
+
 def _told(original: Any) -> Any:
     def to_dict(job: Any) -> dict[str, Any]:
         said: dict[str, Any] = original(job)
+        said["CreationDate"] = job.st.astimezone(UTC).strftime(_TIMESTAMP)  # moto gives local time and calls it UTC
         said["JobDescription"], said["SNSTopic"] = getattr(job, "description", None), getattr(job, "topic", None)
         archive = getattr(job, "archive", None)
         if archive:
             said["ArchiveSizeInBytes"] = archive["size"]
             said["SHA256TreeHash"] = said["ArchiveSHA256TreeHash"] = archive["sha256"]
             said["RetrievalByteRange"] = f"0-{archive['size'] - 1}"
-            said["InventorySizeInBytes"] = None
+        inventory = getattr(job, "inventory", None)
+        said["InventorySizeInBytes"] = len(inventory) if inventory and said["Completed"] else None
         if said["Completed"]:
+            said["CompletionDate"] = job.et.astimezone(UTC).strftime(_TIMESTAMP)
             said["StatusMessage"] = "Succeeded"
         return said
 
@@ -209,20 +227,21 @@ def _describe_job(response: Any) -> str:
 
 def _get_job_output(response: Any) -> Answer:
     path = response.parsed_url.path.split("/")
-    vault, job = _job(response, vault_name=path[-4], job_id=path[-2])
+    _, job = _job(response, vault_name=path[-4], job_id=path[-2])
     if not job.to_dict()["Completed"]:
         raise _Invalid("The job is not currently available for download")
     archive = getattr(job, "archive", None)
     if archive is None:
-        return 200, {"content-type": "application/json"}, json.dumps(vault.get_job_output(path[-2]))
-    body: bytes = archive["body"]
-    headers: dict[str, str | int] = {
-        "content-type": "application/octet-stream",
-        "x-amz-archive-description": archive["description"],
-    }
+        return _part(response, job.inventory, {"content-type": "application/json"})
+    headers = {"content-type": "application/octet-stream", "x-amz-archive-description": archive["description"]}
+    return _part(response, archive["body"], headers, tree_hash=archive["sha256"])
+
+
+def _part(response: Any, body: bytes, headers: dict[str, str], *, tree_hash: str | None = None) -> Answer:
+    """The whole body with its tree hash, or the range of it that is asked for."""
     asked = response.headers.get("Range")
     if not asked:
-        return 200, {**headers, "x-amz-sha256-tree-hash": archive["sha256"]}, body
+        return 200, {**headers, **({"x-amz-sha256-tree-hash": tree_hash} if tree_hash else {})}, body
     first, last = (int(number) for number in asked.removeprefix("bytes=").split("-"))
     if first >= len(body) or last < first:
         raise _Invalid(f"Invalid range: {asked}")
@@ -240,10 +259,14 @@ def _list_jobs(response: Any) -> Answer:
         jobs = [job for job in jobs if str(job["Completed"]).lower() == asked["completed"]]
     if "statuscode" in asked:
         jobs = [job for job in jobs if job["StatusCode"] == asked["statuscode"]]
-    first = next((at for at, job in enumerate(jobs) if job["JobId"] == asked.get("marker")), 0)
-    end = first + min(int(asked.get("limit", _JOBS_PAGE)), _JOBS_PAGE)
-    marker = jobs[end]["JobId"] if end < len(jobs) else None
-    answer = json.dumps({"JobList": jobs[first:end], "Marker": marker})
+    return _page(jobs, asked, name="JobList", key="JobId")
+
+
+def _page(items: list[dict[str, Any]], asked: dict[str, str], *, name: str, key: str) -> Answer:
+    first = next((at for at, item in enumerate(items) if item[key] == asked.get("marker")), 0)
+    end = first + min(int(asked.get("limit", _PAGE)), _PAGE)
+    marker = items[end][key] if end < len(items) else None
+    answer = json.dumps({name: items[first:end], "Marker": marker})
     return 200, {"content-type": "application/json"}, answer
 
 
@@ -261,6 +284,23 @@ def _upload(response: Any) -> tuple[Any, str, dict[str, Any]]:
     return vault, path[-1], _uploads(vault)[path[-1]]
 
 
+def _list_multipart_uploads(response: Any) -> Answer:
+    """Uploads in pages of at most 50."""
+    vault = response.glacier_backend.describe_vault(response.parsed_url.path.split("/")[-2])
+    uploads = [
+        {
+            "MultipartUploadId": upload_id,
+            "ArchiveDescription": upload["description"],
+            "CreationDate": upload["creation_date"],
+            "PartSizeInBytes": upload["size"],
+            "VaultARN": vault.arn,
+        }
+        for upload_id, upload in list(_uploads(vault).items())
+    ]
+    asked = {name: values[0] for name, values in response.querystring.items()}
+    return _page(uploads, asked, name="UploadsList", key="MultipartUploadId")
+
+
 def _initiate_multipart_upload(response: Any) -> Answer:
     vault = response.glacier_backend.describe_vault(response.parsed_url.path.split("/")[-2])
     size = int(response.headers["x-amz-part-size"])
@@ -269,7 +309,7 @@ def _initiate_multipart_upload(response: Any) -> Answer:
         raise _Invalid(f"Invalid part size: {size}")
     upload_id = secrets.token_urlsafe(69)
     description = response.headers.get("x-amz-archive-description") or ""
-    _uploads(vault)[upload_id] = {"size": size, "description": description, "parts": {}}
+    _uploads(vault)[upload_id] = {"size": size, "description": description, "parts": {}, "creation_date": _now()}
     return 201, {"x-amz-multipart-upload-id": upload_id, "status": 201}, ""
 
 
