@@ -18,6 +18,7 @@ from xmlrpc import client as xmlrpc
 
 import psutil
 
+from gas.local import undertaker
 from gas.local.components import Component
 from gas.local.layout import Layout, StackError, write_private
 from gas.local.processes import MARKER
@@ -149,6 +150,12 @@ class Supervisor:
             "childlogdir": str(layout.log),
             "umask": "077",
             **({"user": "root"} if os.geteuid() == 0 else {}),  # or it warns about running as root
+        }
+        parser["eventlistener:undertaker"] = {
+            "command": shlex.join((sys.executable, "-m", undertaker.__name__)),
+            "events": undertaker.EVENT,
+            "stdout_logfile": "NONE",  # it speaks to supervisord there
+            "stderr_logfile": str(log_file(layout, "undertaker")),
         }
         for component in components:
             parser[f"program:{component.name}"] = {
