@@ -118,8 +118,13 @@ def _airflow(layout: Layout) -> dict[str, str]:
         "database": {"sql_alchemy_conn": layout.database_url("airflow")},
         "scheduler": {
             "scheduler_idle_sleep_time": 0.1,  # 1 by default: a run of one task then takes 2.1 s instead of 0.56 s
-            "task_instance_heartbeat_timeout": 60,  # after which a killed worker's job is taken up again
+            # What a killed worker or scheduler was at is taken up again after so many seconds. Each beats every 5 s.
+            "task_instance_heartbeat_timeout": 30,
+            "task_instance_heartbeat_timeout_detection_interval": 5,
+            "scheduler_health_check_threshold": 15,
+            "orphaned_tasks_check_interval": 10,  # 300 by default
         },
+        "triggerer": {"triggerer_health_check_threshold": 15},
         "dag_processor": {"refresh_interval": 30, "parsing_processes": 1},
         "api": {"secret_key": secrets.airflow_secret_key, "base_url": layout.airflow_url, "workers": 1},
         "api_auth": {"jwt_secret": secrets.airflow_jwt_secret},
