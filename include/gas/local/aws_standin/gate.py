@@ -31,13 +31,17 @@ class Gate:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be inside with nobody else."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._closed)
-            self._closed = True
-            self._changed.wait_for(lambda: self._inside == 0)
+        self.close()
         try:
             yield
         finally:
             with self._changed:
                 self._closed = False
                 self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more, and wait until the last is out."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._closed = True
+            self._changed.wait_for(lambda: self._inside == 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from gas.local.aws_standin import glacier, storage_class, transactions
+from gas.local.aws_standin import glacier, listings, storage_class, transactions
 from gas.local.aws_standin.gate import Gate
 from gas.local.aws_standin.presigned_post import Refusal, check_post
 from gas.local.aws_standin.snapshot import Snapshot
@@ -73,6 +73,7 @@ def stand_in(*, secret: str, waits: glacier.Waits) -> StandIn:
     glacier.mend(waits)
     _mend_presigned_post(secret)
     storage_class.mend(waits)
+    listings.mend()
     transactions.mend()
     return StandIn(DomainDispatcherApplication(create_backend_app))
 
@@ -107,8 +108,8 @@ def serve(*, port: int, state: Path | None, secret: str, waits: glacier.Waits) -
     for helper in helpers:
         helper.join()
     if snapshot:
-        with application.gate.alone():
-            snapshot.save()
+        application.gate.close()  # for good: what were answered after this would not be in the snapshot
+        snapshot.save()
 
 
 def _mend_presigned_post(secret: str) -> None:
