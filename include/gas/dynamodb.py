@@ -220,24 +220,18 @@ class Table:
             )
         )
 
-    def update_checked(self, changes: Sequence[Change], *, check: Check) -> None:
-        """Apply update expressions in one transaction with a condition on an item of another table: all, or none.
+    def update_checked(self, changes: Sequence[Change], *, check: Check | None = None) -> None:
+        """Apply update expressions in one transaction: all of them, or none.
 
         :param changes: of different items, at most :data:`CHANGES_AT_ONCE`.
+        :param check: what must hold besides.
         :raises ConditionFailed: without an item: whichever condition did not hold. A conflict with another's
             transaction, or throttling, is never that, and tried again.
         """
         request: Any = {
             "TransactItems": [
                 *({"Update": self._change(change)} for change in changes),
-                {
-                    "ConditionCheck": {
-                        "TableName": check.table.name,
-                        "Key": to_item({check.table._key: check.key}),
-                        "ConditionExpression": check.condition,
-                        "ExpressionAttributeValues": to_item(check.values),
-                    }
-                },
+                *([{"ConditionCheck": _condition(check)}] if check else []),
             ],
             "ClientRequestToken": uuid.uuid4().hex,
         }
@@ -276,6 +270,15 @@ class Table:
             self._sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             delay *= 2
         return call()
+
+
+def _condition(check: Check) -> dict[str, Any]:
+    return {
+        "TableName": check.table.name,
+        "Key": to_item({check.table._key: check.key}),
+        "ConditionExpression": check.condition,
+        "ExpressionAttributeValues": to_item(check.values),
+    }
 
 
 def code(error: ClientError) -> str:

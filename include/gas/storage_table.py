@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from gas.dynamodb import Change, Check, ConditionFailed, Item, Table
+from gas.dynamodb import CHANGES_AT_ONCE, Change, Check, ConditionFailed, Item, Table
 from gas.job import (
     ARCHIVED_OUTPUTS,
     ArchiveBackend,
@@ -168,14 +168,22 @@ class StorageTable:
             values=values,
         )
 
-    def hot_deleted(self, job: Job) -> Job | None:
-        """Remember that the hot versions of an ARCHIVED result are gone."""
-        return self._update(
-            job.job_id,
-            update="SET s3_deleted = :true REMOVE #open",
-            condition="storage_state = :archived AND archive_token = :archive_token",
-            values={":archived": StorageState.ARCHIVED, ":archive_token": job.archive_token, ":true": True},
-        )
+    def hot_deleted(self, jobs: Sequence[Job]) -> None:
+        """Remember that the hot versions of ARCHIVED results are gone; one that has moved on meanwhile is left."""
+        changes = [
+            self._change(
+                job,
+                update="SET s3_deleted = :true REMOVE #open",
+                condition="storage_state = :archived AND archive_token = :archive_token",
+                values={":archived": StorageState.ARCHIVED, ":archive_token": job.archive_token, ":true": True},
+            )
+            for job in jobs
+        ]
+        for first in range(0, len(changes), CHANGES_AT_ONCE):
+            together = changes[first : first + CHANGES_AT_ONCE]
+            if not self._update_checked(*together) and len(together) > 1:
+                for change in together:
+                    self._update_checked(change)
 
     def drop_due(self, job: Job, profile: Profile) -> bool:
         """A premium person's HOT result waits for no delay; returns whether this was applied."""
@@ -393,7 +401,7 @@ class StorageTable:
         names = _names_in(update, condition)
         return Change(key=job.job_id, update=update, condition=condition, values=values, names=names)
 
-    def _update_checked(self, *changes: Change, check: Check) -> bool:
+    def _update_checked(self, *changes: Change, check: Check | None = None) -> bool:
         try:
             self._jobs.update_checked(changes, check=check)
         except ConditionFailed:

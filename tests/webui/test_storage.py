@@ -22,7 +22,8 @@ def archived(services: Services, jobs: Jobs) -> Job:
     services.jobs.mark_notified(job.job_id)
     (claimed,) = services.storage.claim([job], token=new_token(), backend=ArchiveBackend.STORAGE_CLASS, delay_s=0)
     committed = services.storage.commit(claimed, "version of the cold copy", delay_s=0)
-    return services.storage.hot_deleted(committed)
+    services.storage.hot_deleted([committed])
+    return services.jobs.get(job.job_id)
 
 
 def thawing(services: Services, jobs: Jobs) -> Job:
