@@ -142,6 +142,39 @@ def test_due_results_come_person_by_person(services: Services, clock: Clock) -> 
     assert list(due(services, before=now)) == []
 
 
+def test_chunk_is_claimed_and_cleared_together(
+    services: Services, clock: Clock, faulty: Callable[[Faults], Services]
+) -> None:
+    """A chunk costs a claim for each person, a commit for each result, one deletion and one mark for all."""
+    jobs = [completed_job(services, owner=owner) for owner in (ALICE, ALICE, ALICE, BOB, BOB)]
+    clock.ahead_s += DELAY_S + 1
+    counted = Faults()
+    assert archive_all(faulty(counted), [job.job_id for job in jobs]) == {Outcome.ARCHIVED: 5}
+    assert counted.calls["TransactWriteItems"] == 2 + 5 + 1
+    assert counted.calls["DeleteObjects"] == 1
+    assert counted.calls["UpdateItem"] == 0
+    assert all(services.jobs.get(job.job_id).s3_deleted for job in jobs)
+
+
+def test_one_result_that_may_not_be_claimed_holds_up_no_other(
+    services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one of a person's results moves on before they are claimed together, the others are claimed alone."""
+    jobs = [completed_job(services) for _ in range(3)]
+    clock.ahead_s += DELAY_S + 1
+    claim = services.storage.claim
+
+    def claim_late(asked: list[Job], **more: Any) -> list[Job] | None:
+        if len(asked) > 1:
+            assert services.storage.mark_deleting(asked[0])
+        return claim(asked, **more)
+
+    monkeypatch.setattr(services.storage, "claim", claim_late)
+    assert archive_all(services, [job.job_id for job in jobs]) == {Outcome.NOTHING: 1, Outcome.ARCHIVED: 2}
+    states = sorted(services.jobs.get(job.job_id).storage_state for job in jobs)
+    assert states == [StorageState.ARCHIVED, StorageState.ARCHIVED, StorageState.DELETING]
+
+
 def test_one_failure_stops_no_other(services: Services, clock: Clock) -> None:
     """A result whose file is missing is reported in its record and raised, after the others have been archived."""
     jobs = [completed_job(services) for _ in range(3)]
