@@ -24,7 +24,6 @@ the record, not here.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag, task
@@ -33,6 +32,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from gas.errors import Fenced
 from gas.job import DAG_ID, JOB_ID
 from gas.settings import Settings
+from gas_airflow.defaults import task_defaults
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
@@ -70,13 +70,7 @@ def give_up(context: Any) -> None:
     tags=["gas", "jobs"],
     max_active_runs=settings.max_running_jobs,
     max_active_tasks=settings.max_running_jobs,
-    default_args={
-        "owner": "gas",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=5),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=10),
-    },
+    default_args=task_defaults(),
 )
 def annotate() -> None:
     """One run, one job."""

@@ -21,12 +21,13 @@ intervals, and only that. A run started by hand archives what is due now.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DeltaDataIntervalTimetable, dag, task
 
 from gas.settings import Settings
+from gas_airflow.defaults import task_defaults
 from gas_airflow.sensors import FreeUserDelaySensor
 
 if TYPE_CHECKING:
@@ -47,13 +48,7 @@ CHUNKS = 512
     tags=["gas", "storage"],
     max_active_runs=settings.waiting_runs + 8,
     max_active_tasks=8,
-    default_args={
-        "owner": "gas",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=5),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=10),
-    },
+    default_args=task_defaults(),
 )
 def archive() -> None:
     """One interval: wait, list, archive."""

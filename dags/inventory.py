@@ -10,7 +10,8 @@ something and recording it.
 
 Whatever is younger than 48 hours is left alone, and so is everything of a job that is in the middle of something. A
 job's record is read again just before anything is deleted, and what it names is seen to be there first: nothing that
-could be the last copy goes. What has no record, or is not of GAS's making, is told of in the log and never deleted.
+could be the last copy goes. What has no record, or is not of GAS's making, is told of in the log and never deleted. The
+vault's list may be a day old: what was deleted since is told of once more, which does no harm.
 
 **When something goes wrong.** Trouble with one thing stops no other. The task then fails and is tried again; every step
 may be repeated.
@@ -30,6 +31,7 @@ from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowException
 
 from gas.settings import Settings
+from gas_airflow.defaults import task_defaults
 from gas_airflow.sensors import VaultInventorySensor
 
 settings = Settings.from_environment()
@@ -45,13 +47,7 @@ settings = Settings.from_environment()
     tags=["gas", "storage"],
     max_active_runs=1,
     max_active_tasks=1,
-    default_args={
-        "owner": "gas",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=30),
-    },
+    default_args=task_defaults(retries=3, first=timedelta(seconds=30), longest=timedelta(minutes=30)),
 )
 def inventory() -> None:
     """One look at all there is."""

@@ -26,6 +26,7 @@ from airflow.sdk import DeltaDataIntervalTimetable, dag, task
 from airflow.sdk.exceptions import AirflowException
 
 from gas.settings import Settings
+from gas_airflow.defaults import task_defaults
 
 if TYPE_CHECKING:
     from airflow.sdk.types import DagRunProtocol
@@ -42,13 +43,7 @@ settings = Settings.from_environment()
     tags=["gas", "storage"],
     max_active_runs=1,
     max_active_tasks=1,
-    default_args={
-        "owner": "gas",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=1),
-    },
+    default_args=task_defaults(retries=2, first=timedelta(seconds=10), longest=timedelta(minutes=1)),
 )
 def reconcile() -> None:
     """One look at all that is open."""

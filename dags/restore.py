@@ -18,7 +18,6 @@ retrieval may take two days. What a run leaves undone is finished by `reconcile`
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, task
@@ -26,6 +25,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from gas.errors import InputError, NotFound
 from gas.job import JOB_ID
+from gas_airflow.defaults import task_defaults
 from gas_airflow.sensors import GlacierRetrievalSensor
 
 
@@ -44,13 +44,7 @@ from gas_airflow.sensors import GlacierRetrievalSensor
     tags=["gas", "storage"],
     max_active_runs=32,
     max_active_tasks=8,
-    default_args={
-        "owner": "gas",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=5),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=10),
-    },
+    default_args=task_defaults(),
 )
 def restore() -> None:
     """One upgrade, or one job."""
