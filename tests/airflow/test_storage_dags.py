@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,8 +22,8 @@ from gas.references import Reference, demo_vcf
 from gas.services import Services, build
 from gas.settings import Settings
 from gas.submission import submit
-from gas.subscription import subscribe
-from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
+from gas.subscription import begin, subscribe
+from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS, CHECKOUT
 from tests.fakes import ALICE, FakeAirflow
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ def services(
 @pytest.fixture
 def job(services: Services) -> Job:
     """A job of Alice's with a real result."""
+    return annotated(services)
+
+
+def annotated(services: Services) -> Job:
+    """One more."""
     services.profiles.ensure(ALICE.user_id, name=ALICE.name, email=ALICE.email)
     job_id = new_job_id()
     form = services.objects.presigned_upload(user_id=ALICE.user_id, job_id=job_id, max_bytes=1 << 20)
@@ -104,6 +111,45 @@ def test_one_job_is_brought_back_by_hand(dag_bag: DagBag, services: Services, jo
     back = services.jobs.get(job.job_id)
     assert back.storage_state is StorageState.HOT
     assert back.due_since == pytest.approx(time.time() + 3600, abs=60)
+
+
+def test_two_triggerers_bring_a_set_back_once(dag_bag: DagBag, services: Services, job: Job) -> None:
+    """Two processes wait for the same set, each with its own poll; both are woken, and each result is back once."""
+    jobs = [job, annotated(services)]
+    before = [body(services, job) for job in jobs]
+    assert dag_bag.dags["archive"].test().state == "success"
+    profile = subscribe(services, ALICE.user_id)
+    begin(services, job_id=None, keep_s=None, user_id=ALICE.user_id, tier_version=profile.tier_version)
+    command = [sys.executable, "-m", "tests.airflow.triggerer", *(job.job_id for job in jobs)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": CHECKOUT}
+    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
+        waiting = [(process, lines_until(process, "waiting")) for process in (one, other)]
+        assert all(there for _, there in waiting)
+        for process, _ in waiting:
+            process.stdin.write("\n" * len(jobs))
+            process.stdin.flush()
+        for process, _ in waiting:
+            told, _ = process.communicate(timeout=60)
+            assert process.returncode == 0
+            assert {job_id for event in events_in(told) for job_id in event["job_ids"]} == {j.job_id for j in jobs}
+    assert [body(services, services.jobs.get(job.job_id)) for job in jobs] == before
+    for job in jobs:
+        back = services.jobs.get(job.job_id)
+        assert (back.storage_state, back.trash, back.is_open) == (StorageState.HOT, None, False)
+        assert back.storage_error is None
+        lying = {s.version_id for s in services.objects.versions_below("") if job.job_id in s.key}
+        assert lying == {stored.version_id for stored in back.outputs.values()}
+
+
+def lines_until(process: subprocess.Popen[str], line: str) -> bool:
+    """Whether the process prints this line."""
+    assert process.stdout
+    return any(printed.strip() == line for printed in process.stdout)
+
+
+def events_in(printed: str) -> list[dict[str, Any]]:
+    """What the process was woken by."""
+    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
 
 
 @pytest.mark.parametrize("conf", [{}, {"job_id": "no id"}, {"user_id": ALICE.user_id}, {"keep": -1}], ids=str)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from gas.archive import Retrieval, RetrievalStatus, RetrievalTier
 from gas.job import ArchiveBackend, new_job_id
 from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
+from tests.airflow.triggerer import Triggerer, stored
 
 pytestmark = AIRFLOWS_OWN_WARNINGS
 
@@ -81,39 +81,34 @@ async def until(happened: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-class Triggerer:
-    """What Airflow's triggerer does with triggers that share a stream."""
-
-    def __init__(self) -> None:
-        from airflow.triggers.shared_stream import SharedStreamManager
-
-        self._streams = SharedStreamManager()
-        self._numbers = iter(range(1000))
-
-    async def first_event(self, trigger: Any) -> Any:
-        number, key = next(self._numbers), trigger.shared_stream_key()
-        raw: AsyncIterator[Any] = self._streams.subscribe(trigger_id=number, trigger=trigger, key=key)
-        try:
-            async with aclosing(trigger.filter_shared_stream(raw)) as events:
-                async for event in events:
-                    return event.payload
-        finally:
-            await self._streams.unsubscribe(number, key)
-
-
 def test_trigger_survives_being_stored(aws: Aws) -> None:
     """A trigger made again from what the database keeps waits for the same retrievals in the same stream."""
-    from airflow.models.trigger import Trigger
-    from airflow.sdk.module_loading import import_string
-    from airflow.serialization.decoders import smart_decode_trigger_kwargs
-
     trigger = trigger_for(retrieval(1), retrieval(2))
-    classpath, kwargs = trigger.serialize()
-    stored = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs))
-    again = import_string(classpath)(**{name: smart_decode_trigger_kwargs(value) for name, value in stored.items()})
+    again = stored(trigger)
     assert again.retrievals == trigger.retrievals
     assert again.shared_stream_key() == trigger.shared_stream_key()
     assert again.serialize() == trigger.serialize()
+
+
+def test_restarted_triggerer_waits_on(aws: Aws) -> None:
+    """A triggerer that is stopped in the middle of the wait leaves nothing behind; the next one takes the wait up."""
+    trigger = trigger_for(retrieval(1), retrieval(2))
+
+    async def stopped_in_the_middle() -> None:
+        waiting = asyncio.create_task(Triggerer().first_event(trigger))
+        await until(lambda: aws.polls > 2)
+        waiting.cancel()
+        assert await asyncio.gather(waiting, return_exceptions=True) != []
+
+    async def restarted() -> Any:
+        waiting = asyncio.create_task(Triggerer().first_event(stored(trigger)))
+        await until(lambda: aws.polls > polls)
+        aws.ready.add("retrieval 2")
+        return await asyncio.wait_for(waiting, 20)
+
+    asyncio.run(stopped_in_the_middle())
+    polls = aws.polls
+    assert asyncio.run(restarted()) == {"job_ids": [trigger.retrievals[1].job_id]}
 
 
 def test_one_poll_serves_all_and_survives_errors(aws: Aws) -> None:
