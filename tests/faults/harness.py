@@ -40,9 +40,17 @@ def drop(request: AWSRequest) -> AWSResponse | None:
     raise ConnectionClosedError(endpoint_url=request.url)
 
 
+def carry_out(request: AWSRequest) -> None:
+    """AWS does as asked, be it a stand-in's server or one within this process."""
+    from moto.core.models import botocore_stubber
+
+    if botocore_stubber("before-send", request) is None:
+        URLLib3Session().send(request)
+
+
 def lose_answer(request: AWSRequest) -> AWSResponse | None:
     """AWS does as asked and the answer is lost; botocore sends the request again."""
-    URLLib3Session().send(request)
+    carry_out(request)
     if hasattr(request.body, "seek"):
         request.body.seek(0)
     raise ConnectionClosedError(endpoint_url=request.url)
@@ -50,7 +58,7 @@ def lose_answer(request: AWSRequest) -> AWSResponse | None:
 
 def crash_after(request: AWSRequest) -> AWSResponse | None:
     """AWS does as asked, and the process dies."""
-    URLLib3Session().send(request)
+    carry_out(request)
     raise Crash
 
 
@@ -67,10 +75,23 @@ def canned(request: AWSRequest, body: dict[str, Any]) -> AWSResponse:
     return AWSResponse(request.url, 400, {}, _Raw(json.dumps(body).encode()))
 
 
+#: Writes that DynamoDB refuses while another's transaction is at work on the item.
+WRITES = frozenset({"UpdateItem", "PutItem", "DeleteItem", "TransactWriteItems"})
+_SHAPES = "com.amazonaws.dynamodb.v20120810#"
+
+
 def conflict(request: AWSRequest) -> AWSResponse | None:
-    """Another's transaction is at work on one of the items."""
-    reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "busy"}]
-    return canned(request, {"__type": "TransactionCanceledException", "CancellationReasons": reasons})
+    """Another's transaction is at work on one of the items that are to be written."""
+    target = next(value for name, value in request.headers.items() if name.lower() == "x-amz-target")
+    if not target.endswith(b"TransactWriteItems" if isinstance(target, bytes) else "TransactWriteItems"):
+        return canned(
+            request,
+            {"__type": f"{_SHAPES}TransactionConflictException", "message": "Transaction is ongoing for the item"},
+        )
+    reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}]
+    return canned(
+        request, {"__type": f"{_SHAPES}TransactionCanceledException", "CancellationReasons": reasons, "message": "no"}
+    )
 
 
 def refusal(word: str) -> Fault:
@@ -110,13 +131,15 @@ class Faults:
     def watch(self, session: boto3.Session) -> None:
         session.events.register_first("before-send", self._before)
 
-    def _before(self, request: AWSRequest, event_name: str, **_: Any) -> AWSResponse | None:
-        operation = event_name.rpartition(".")[2]
+    def met(self, operation: str) -> Fault | None:
+        """Count a call; what goes wrong with it, if anything does."""
         self.calls[operation] += 1
         self.order.append((operation, self.calls[operation]))
-        if self.fault and operation == self.operation and self.calls[operation] == self.nth:
-            return self.fault(request)
-        return None
+        return self.fault if (operation, self.calls[operation]) == (self.operation, self.nth) else None
+
+    def _before(self, request: AWSRequest, event_name: str, **_: Any) -> AWSResponse | None:
+        fault = self.met(event_name.rpartition(".")[2])
+        return fault(request) if fault else None
 
 
 @dataclass(frozen=True)

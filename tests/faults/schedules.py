@@ -3,19 +3,103 @@
 Each actor is a thread that stops before every AWS call until the scheduler lets it go on, so that a schedule is a list
 of who makes the next call, and one schedule can be run again. A preemption is a switch away from an actor that could
 have gone on; switches at the end of an actor are free. Nearly all races show with one or two preemptions.
+
+Many schedules differ only in the order of calls that have nothing to do with each other. What an actor has seen so far
+follows from which calls of others came before its own *on the same things*; where that is the same for all actors, the
+world is the same, and only one of the schedules that lead there is followed. Of actors that do the same work it does
+not matter which is which.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
+from botocore.awsrequest import AWSRequest
 
 from tests.faults.harness import Crash
+
+READS = frozenset(
+    {
+        "BatchGetItem",
+        "DescribeJob",
+        "GetItem",
+        "GetJobOutput",
+        "GetObject",
+        "HeadObject",
+        "ListJobs",
+        "ListMultipartUploads",
+        "ListObjectVersions",
+        "Query",
+    }
+)
+"""Calls that change nothing."""
+COLD = "archive/"
+"""What the keys of cold copies begin with."""
+APART = frozenset({"Publish", "GetCallerIdentity"})
+"""Calls whose order among others nobody can tell."""
+
+
+class Call(NamedTuple):
+    """A call that an actor is about to make."""
+
+    operation: str
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    """What it is about: tables, vaults, and of a bucket the cold copies or all the rest."""
+
+    @classmethod
+    def of(cls, operation: str, request: AWSRequest) -> Call:
+        """From what is about to be sent."""
+        if operation in APART:
+            return cls(operation)
+        service = urlsplit(request.url).hostname or ""
+        if service.startswith("dynamodb"):
+            about, read = frozenset(_tables(json.loads(request.body))), frozenset[str]()
+        elif service.startswith("glacier"):
+            about, read = frozenset({"vault"}), frozenset[str]()
+        else:
+            about, read = _of_bucket(operation, request)
+        return cls(operation, about, frozenset()) if operation in READS else cls(operation, read, about)
+
+
+def _tables(body: Any) -> Iterator[str]:
+    """Every table that is named anywhere in a request."""
+    if isinstance(body, Mapping):
+        yield from body.get("RequestItems", ())
+        if "TableName" in body:
+            yield body["TableName"]
+        for value in body.values():
+            yield from _tables(value)
+    elif isinstance(body, list):
+        for value in body:
+            yield from _tables(value)
+
+
+def _of_bucket(operation: str, request: AWSRequest) -> tuple[frozenset[str], frozenset[str]]:
+    """What an S3 call is about, and what it reads besides."""
+    url = urlsplit(request.url)
+    if operation == "DeleteObjects":
+        body = request.body if isinstance(request.body, bytes) else str(request.body).encode()
+        keys = [part.partition(b"</Key>")[0].decode() for part in body.split(b"<Key>")[1:]]
+    elif operation.startswith("List"):
+        keys = parse_qs(url.query).get("prefix", [""])
+    else:
+        keys = [unquote(url.path).lstrip("/")]
+    host = url.hostname or ""
+    cold = {f"{host} cold" for key in keys if key.startswith(COLD) or COLD.startswith(key)}
+    rest = {f"{host} rest" for key in keys if not key.startswith(COLD)}
+    return frozenset(cold | rest), frozenset({f"{host} rest"} if operation == "CopyObject" else ())
+
+
+class Abandoned(BaseException):
+    """Nobody wants to know how this run ends."""
 
 
 class Points:
@@ -33,7 +117,7 @@ class Points:
         """The calling thread's process dies before its so-manieth call from now on (from 1)."""
         self._here.left = call
 
-    def _stop(self, event_name: str, **_: Any) -> None:
+    def _stop(self, request: AWSRequest, event_name: str, **_: Any) -> None:
         left = getattr(self._here, "left", None)
         if left is not None:
             self._here.left = left - 1
@@ -41,19 +125,23 @@ class Points:
                 raise Crash
         actor = getattr(self._here, "actor", None)
         if actor is not None:
-            actor.stop(event_name.rpartition(".")[2])
+            actor.stop(Call.of(event_name.rpartition(".")[2], request))
 
 
 class Actor:
-    """One process, as a thread that only runs when it is let."""
+    """One process, as a thread that only runs when it is let.
+
+    :param work: what it does; actors of the same name do the same.
+    """
 
     def __init__(self, name: str, work: Callable[[], object], points: Points) -> None:
         self.name = name
-        self.next_call = "start"
+        self.next_call = Call("start")
         self.done = False
         self.error: BaseException | None = None
         self._work = work
         self._points = points
+        self._abandoned = False
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -62,21 +150,67 @@ class Actor:
         self._go.release()
         self._back.acquire()
 
-    def stop(self, call: str) -> None:
+    def abandon(self) -> None:
+        """Let it make no call any more."""
+        self._abandoned = True
+        while not self.done:
+            self.step()
+
+    def stop(self, call: Call) -> None:
         """Wait to be let on; called in the actor's own thread."""
         self.next_call = call
         self._back.release()
         self._go.acquire()
+        if self._abandoned:
+            raise Abandoned
 
     def _run(self) -> None:
         self._points.enter(self)
         self._go.acquire()
         try:
-            self._work()
+            if not self._abandoned:
+                self._work()
         except BaseException as error:  # whatever it is, it is what the schedule led to
             self.error = error
         self.done = True
         self._back.release()
+
+
+class Scene(NamedTuple):
+    """One run: fresh actors, what must hold when all have ended, and how to forget it all."""
+
+    actors: Sequence[Actor]
+    wrong: Callable[[], str | None]
+    clear: Callable[[], object]
+
+
+Seen = tuple[tuple[int, ...], int]
+"""What all actors have seen, and what the one that goes on has."""
+
+
+class Past:
+    """What each actor has seen: a number for it that is the same whenever that is the same."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._of = [hash(name) for name in names]
+        self._written: dict[str, int] = {}
+        self._read: dict[str, list[int]] = {}
+
+    def add(self, actor: int, call: Call) -> None:
+        """The actor makes this call."""
+        before = sorted((thing, self._written.get(thing, 0)) for thing in call.reads | call.writes)
+        looked = sorted((thing, tuple(sorted(self._read.get(thing, ())))) for thing in call.writes)
+        now = hash((self._of[actor], call.operation, tuple(before), tuple(looked)))
+        self._of[actor] = now
+        for thing in call.reads:
+            self._read.setdefault(thing, []).append(now)
+        for thing in call.writes:
+            self._written[thing] = now
+            self._read[thing] = []
+
+    def seen(self, going_on: int) -> Seen:
+        """By all, and by the one that goes on."""
+        return tuple(sorted(self._of)), self._of[going_on]
 
 
 class Step(NamedTuple):
@@ -89,13 +223,8 @@ class Step(NamedTuple):
     preemptions: int
     """Up to and with this choice."""
     call: str
-
-
-class Scene(NamedTuple):
-    """One run: fresh actors, and what must hold when all have ended."""
-
-    actors: Sequence[Actor]
-    wrong: Callable[[], str | None]
+    seen: Mapping[int, Seen]
+    """Before this choice, for each that could be chosen."""
 
 
 @dataclass
@@ -103,62 +232,100 @@ class Report:
     """What was found."""
 
     schedules: int = 0
+    """How many were run."""
+    equal: int = 0
+    """How many of those were broken off because the world was one that had been met before."""
     complete: bool = True
-    """Whether these were all schedules within the bound."""
+    """Whether these were all schedules within the bound, but for those that lead through equal worlds."""
     violations: dict[str, str] = field(default_factory=dict)
     """What went wrong, with the first schedule that led there."""
 
 
-def explore(scene: Callable[[], Scene], *, preemptions: int, limit: int | None = None, seed: int = 0) -> Report:
-    """Run schedules with at most so many preemptions: all, or ``limit`` of them, chosen by the seed."""
-    report = Report()
-    chance = random.Random(seed)
-    waiting: list[list[int]] = [[]]
-    while waiting:
-        if report.schedules == limit:
-            report.complete = False
-            break
-        prefix = waiting.pop() if limit is None else waiting.pop(chance.randrange(len(waiting)))
-        actors, wrong = scene()
-        trace = _run(actors, prefix)
-        report.schedules += 1
-        violation = wrong()
-        if violation:
-            report.violations.setdefault(violation, " ".join(f"{actors[s.chosen].name}:{s.call}" for s in trace))
-        waiting += _branches(trace, len(prefix), preemptions)
-    return report
+@dataclass
+class Explorer:
+    """Follows schedules.
 
+    :param preemptions: the most in one schedule.
+    :param merged: whether of schedules that lead to the same world one is followed.
+    """
 
-def _run(actors: Sequence[Actor], prefix: list[int]) -> list[Step]:
-    """Run the choices of ``prefix``, then without preemption to the end."""
-    trace: list[Step] = []
-    current: int | None = None
-    preempted = 0
-    while True:
-        enabled = tuple(n for n, actor in enumerate(actors) if not actor.done)
-        if not enabled:
-            return trace
-        if len(trace) < len(prefix):
-            chosen = prefix[len(trace)]
-            assert chosen in enabled, "the same choices led somewhere else"
-        else:
-            chosen = current if current in enabled else enabled[0]
-        preempted += _is_preemption(chosen, current, enabled)
-        trace.append(Step(chosen, enabled, current, preempted, actors[chosen].next_call))
-        actors[chosen].step()
-        current = chosen
+    scene: Callable[[], Scene]
+    preemptions: int
+    merged: bool = True
+    _met: dict[Seen, int] = field(default_factory=dict)
+    """Worlds from which everything is followed, and the fewest preemptions by which they were reached."""
 
+    def explore(self, *, limit: int | None = None, seed: int = 0) -> Report:
+        """All schedules, or ``limit`` of them, chosen by the seed."""
+        report = Report()
+        chance = random.Random(seed)
+        waiting: list[list[int]] = [[]]
+        while waiting:
+            if report.schedules == limit:
+                report.complete = False
+                break
+            prefix = waiting.pop() if limit is None else waiting.pop(chance.randrange(len(waiting)))
+            scene = self.scene()
+            try:
+                trace, ended = self._run(scene.actors, prefix)
+                violation = scene.wrong() if ended else None
+            finally:
+                scene.clear()
+            report.schedules += 1
+            report.equal += not ended
+            if violation:
+                told = " ".join(f"{scene.actors[s.chosen].name}:{s.call}" for s in trace)
+                report.violations.setdefault(violation, told)
+            waiting += self._branches(trace, len(prefix))
+        return report
 
-def _branches(trace: list[Step], decided: int, preemptions: int) -> list[list[int]]:
-    """The other choices that could have been made after the decided ones."""
-    found = []
-    for at in range(decided, len(trace)):
-        step = trace[at]
-        before = trace[at - 1].preemptions if at else 0
-        for other in step.enabled:
-            if other != step.chosen and before + _is_preemption(other, step.current, step.enabled) <= preemptions:
-                found.append([*(s.chosen for s in trace[:at]), other])
-    return found
+    def _run(self, actors: Sequence[Actor], prefix: list[int]) -> tuple[list[Step], bool]:
+        """Run the choices of ``prefix``, then without preemption to the end, or to a world that was met before."""
+        for actor in actors:
+            actor.step()  # to its first call
+        trace: list[Step] = []
+        past = Past(actor.name for actor in actors)
+        current: int | None = None
+        preempted = 0
+        while True:
+            enabled = tuple(n for n, actor in enumerate(actors) if not actor.done)
+            if not enabled:
+                return trace, True
+            decided = len(trace) < len(prefix)
+            if decided:
+                chosen = prefix[len(trace)]
+                assert chosen in enabled, "the same choices led somewhere else"
+            else:
+                chosen = current if current in enabled else enabled[0]
+            preempted += _is_preemption(chosen, current, enabled)
+            seen = {n: past.seen(n) for n in enabled}
+            if not decided and not self._is_new(seen[chosen], preempted):
+                for actor in actors:
+                    actor.abandon()
+                return trace, False
+            trace.append(Step(chosen, enabled, current, preempted, actors[chosen].next_call.operation, seen))
+            past.add(chosen, actors[chosen].next_call)
+            actors[chosen].step()
+            current = chosen
+
+    def _branches(self, trace: list[Step], decided: int) -> list[list[int]]:
+        """The other choices that could have been made after the decided ones."""
+        found = []
+        for at in range(decided, len(trace)):
+            step = trace[at]
+            before = trace[at - 1].preemptions if at else 0
+            for other in step.enabled:
+                preempted = before + _is_preemption(other, step.current, step.enabled)
+                if other != step.chosen and preempted <= self.preemptions and self._is_new(step.seen[other], preempted):
+                    found.append([*(s.chosen for s in trace[:at]), other])
+        return found
+
+    def _is_new(self, seen: Seen, preempted: int) -> bool:
+        """Whether nothing is followed from this world yet; it is from now on."""
+        if self.merged and self._met.get(seen, self.preemptions + 1) <= preempted:
+            return False
+        self._met[seen] = preempted
+        return True
 
 
 def _is_preemption(chosen: int, current: int | None, enabled: tuple[int, ...]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,22 @@ def aws_within() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class AwsWithin:
+    """How to reach the AWS in this process; only within :func:`aws_within`."""
+
+    session: boto3.Session = field(
+        default_factory=lambda: boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name=REGION)
+    )
+    endpoint_url: None = None
+
+    def reset(self) -> None:
+        """Empty it."""
+        from moto.moto_api._internal.models import moto_api_backend
+
+        moto_api_backend.reset()
+
+
+@dataclass(frozen=True)
 class Stage:
     """An installation, the points at which its calls can be stopped, and its clock."""
 
@@ -57,7 +73,7 @@ class Stage:
             archive=backend,
             free_result_ttl_s=DELAY_S,
         )
-        session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name=REGION)
+        session = AwsWithin().session
         points = Points(session)
         list(provision(settings, session=session))
         clock = Clock()

@@ -6,7 +6,23 @@ import pytest
 
 from gas.annotate_job import give_up, run
 from gas.job import Job, JobStatus
-from tests.faults.harness import Crash, Fault, Faults, Installation, crash, crash_after, drop, lose_answer, throttle
+from tests.faults.ground import GONE
+from tests.faults.harness import (
+    BODY,
+    WRITES,
+    Crash,
+    Fault,
+    Faults,
+    Installation,
+    conflict,
+    crash,
+    crash_after,
+    drop,
+    lose_answer,
+    throttle,
+)
+from tests.faults.tally import count
+from tests.faults.web import WebApp
 
 #: Each call of an undisturbed run. A test below keeps it complete.
 CALLS = [
@@ -18,6 +34,7 @@ CALLS = [
     ("UpdateItem", 3),  # mark_notified
 ]
 EACH_CALL = pytest.mark.parametrize(("operation", "nth"), CALLS)
+EACH_WRITE = pytest.mark.parametrize(("operation", "nth"), [call for call in CALLS if call[0] in WRITES])
 
 
 def test_every_call_is_listed(installation: Installation, job: Job) -> None:
@@ -33,12 +50,20 @@ def test_every_call_is_listed(installation: Installation, job: Job) -> None:
 @EACH_CALL
 @pytest.mark.parametrize("fault", [crash, crash_after])
 def test_crash_at_any_call_leaves_one_result(
-    installation: Installation, job: Job, operation: str, nth: int, fault: Fault
+    installation: Installation, job: Job, web: WebApp, operation: str, nth: int, fault: Fault
 ) -> None:
-    """A worker that dies before or after any call is followed by one that finishes the job, with nothing left over."""
+    """A worker that dies before or after any call is followed by one that finishes the job, with nothing left over.
+
+    The web app gives the owner the whole result from the commit on, and none before.
+    """
+    count(f"{fault.__name__}, annotate", 1)
+    web.serve(installation.worker())
     with pytest.raises(Crash):
         run(installation.worker(Faults(operation, nth, fault)), job_id=job.job_id, attempt="0001-a")
+    committed = web.services.jobs.get(job.job_id).job_status is JobStatus.COMPLETED
+    assert web.download(job) == (BODY if committed else GONE)
     run(installation.worker(), job_id=job.job_id, attempt="0002-b")
+    assert web.download(job) == BODY
     installation.assert_one_result(job.job_id)
 
 
@@ -48,9 +73,20 @@ def test_trouble_at_any_call_is_ridden_out(
     installation: Installation, job: Job, operation: str, nth: int, fault: Fault
 ) -> None:
     """A dropped request, a lost answer or throttling at any call is retried inside the run, with one result."""
-    faults = Faults(operation, nth, fault)
+    ridden_out(installation, job, Faults(operation, nth, fault))
+
+
+@EACH_WRITE
+def test_conflict_at_any_write_is_ridden_out(installation: Installation, job: Job, operation: str, nth: int) -> None:
+    """A transaction of somebody else's on the record is waited for, and is never taken for a lost job."""
+    ridden_out(installation, job, Faults(operation, nth, conflict))
+
+
+def ridden_out(installation: Installation, job: Job, faults: Faults) -> None:
+    """The run goes on as if nothing had happened."""
+    count(f"{faults.fault.__name__ if faults.fault else ''}, annotate", 1)
     assert run(installation.worker(faults), job_id=job.job_id, attempt="0001-a")["job_status"] == "COMPLETED"
-    assert faults.calls[operation] > nth
+    assert faults.calls[faults.operation] > faults.nth
     installation.assert_one_result(job.job_id)
 
 
