@@ -292,9 +292,9 @@ def large_input(services: Services, folder: Path | None, scratch: Path) -> Itera
         services.references.remove(LARGE)
 
 
-def until(true: Callable[[], bool], *, every_s: float) -> None:
+def until(true: Callable[[], bool], *, every_s: float, patience_s: float = PATIENCE_S) -> None:
     """Wait for a condition, with a bound."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not true():
         if time.monotonic() > deadline:
             raise TimeoutError("a measurement did not end")

@@ -19,16 +19,22 @@ from typing import Any
 
 from jobs import told
 from large_result import carried, write_vcf
+from livestack import live_stack
 from standin import StandIn, result, stand_in, write_items
+from waiting import measure_annotation, measure_restore
 
 from gas.archive import Outcome, Retrieval, RetrievalTier, transfer
 from gas.archive.watch import RetrievalWatch
 from gas.dynamodb import Item
 from gas.job import ArchiveBackend, new_job_id
+from gas.local.globus_standin import ALICE, BOB
 from gas.services import Services
 from gas.storage_table import new_token
 
 DELAY_S = 10
+#: The archive's interval is then 10 s, and twelve of its runs wait: as many as ever do.
+LIVE_DELAY_S = 120
+RETRIEVAL_S = 20.0
 FOREVER_S = 3600.0
 JOBS_PAGE = 50  # retrievals that one page of ListJobs holds
 #: Results that are archived before the other side has its turn: four chunks, as the DAG maps them.
@@ -42,6 +48,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=list(PARTS), action="append", help="this part alone; may be repeated")
     parser.add_argument("--results", type=int, default=1000, help="results archived on each side")
+    parser.add_argument("--waiting", type=int, default=10_000, help="results that wait for their delay")
+    parser.add_argument("--rounds", type=int, default=20, help="half as many jobs as are behind each p50")
+    parser.add_argument("--back", type=int, default=20, help="results that come back by an upgrade")
     parser.add_argument("--retrievals", type=int, default=1000, help="retrievals that one poll looks at")
     parser.add_argument("--mib", type=int, default=2048, help="size of the result whose way is watched for memory")
     asked = parser.parse_args()
@@ -170,6 +179,14 @@ def _memory(aws: StandIn, backend: ArchiveBackend, large: Path, small: Path, *, 
     )
 
 
+def waiting(asked: argparse.Namespace) -> None:
+    """What results that wait cost everybody else, how they come back, and when: on a live stack."""
+    with live_stack(delay_s=LIVE_DELAY_S, retrieval_s=RETRIEVAL_S) as stack:
+        measure_annotation(stack, waiting=asked.waiting, rounds=asked.rounds)
+        for person, backend in ((ALICE, ArchiveBackend.STORAGE_CLASS), (BOB, ArchiveBackend.VAULT)):
+            measure_restore(stack, person, backend, results=asked.back)
+
+
 def calls(asked: argparse.Namespace) -> None:
     """Requests to AWS in one poll for many retrievals that have not ended."""
     for backend in ArchiveBackend:
@@ -237,6 +254,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "archive": archive,
     "calls": calls,
+    "waiting": waiting,
     "memory": memory,
 }
 
