@@ -651,12 +651,13 @@ class Protocol:
         record, versions, cold = world.record, frame.listed, frame.copies
         if record is None or record.trash or record.state in (RUNNING, ARCHIVING, THAWING):
             return world, None  # ambiguous, or in a window of the job: reported, not deleted
+        if record.state == ARCHIVED and not record.cleared:
+            return world, None  # an archiver, or reconcile, is about to delete the hot version
         if record.state == HOT:
             versions -= {record.hot}
             if record.hot not in world.versions:
                 return world, None
         if record.state == ARCHIVED:
-            versions -= {record.hot}
             cold = frozenset(copy for copy in cold if copy[0] != record.archive)
             if all(copy[0] != record.archive for copy in world.cold):
                 return world, None

@@ -90,6 +90,12 @@ SAMPLE = {
     "inventory beside archive and restore": Setup(
         processes=["archive", "restore", "inventory"], scripts=[SUBSCRIBE], faults=1
     ),
+    "inventory beside restore and delete": Setup(
+        processes=["restore", "inventory"], lone=["delete"], scripts=[SUBSCRIBE], world=IN_ARCHIVE, faults=1
+    ),
+    "inventory beside a thaw and its twin": Setup(
+        processes=["restore_job", "inventory"], under_way=[LATE_THAW], world=THAWED_BY_TWIN
+    ),
     "reconcile beside archive and restore": Setup(processes=["archive", "restore", "reconcile"], scripts=[SUBSCRIBE]),
     "a restorer alone finishes what an archiver left": Setup(
         processes=["restore"], lone=["archive"], scripts=[SUBSCRIBE], faults=1, reconciled=False
