@@ -20,6 +20,7 @@ import boto3
 import httpx
 import pytest
 
+from gas.job import ArchiveBackend
 from gas.local import postgres
 from gas.local.layout import Layout
 from gas.local.stack import Stack
@@ -27,6 +28,8 @@ from gas.local.stack import Stack
 if TYPE_CHECKING:
     from gas.references import Reference
 
+#: How long retrievals and inventories take.
+WAITS = ("--expedited-s", "0.1", "--standard-s", "0.3")
 STACK_PORTS = 4  # the web app, Airflow, and the stand-ins for AWS and Globus
 
 
@@ -84,7 +87,7 @@ def _aws_stand_in(folder: Path) -> Iterator[AwsStandIn]:
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gas.local.aws_standin", "--port", str(port), "--expedited-s", "0.1"],
+            [sys.executable, "-m", "gas.local.aws_standin", "--port", str(port), *WAITS],
             env={**os.environ, "AWS_SECRET_ACCESS_KEY": secret},
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -174,6 +177,28 @@ def stack(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAS_FREE_RESULT_TTL", "86400")  # results stay while the tests look at them
         running.up(told=lambda _: None)
+    try:
+        yield running
+    finally:
+        running.down()
+
+
+#: How long a free person's result stays on a stack that is in a hurry, in seconds: the shortest that GAS allows.
+HASTY_DELAY_S = 10
+
+
+@pytest.fixture(scope="session", params=list(ArchiveBackend))
+def hasty_stack(
+    request: pytest.FixtureRequest, _no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A stack that archives after a few seconds, once with each back end.
+
+    Tests that need it run side by side, and leave nobody's job and everybody on the free plan.
+    """
+    folder = tmp_path_factory.mktemp("hasty")
+    (folder / ".env").write_text(f"GAS_FREE_RESULT_TTL={HASTY_DELAY_S}\nGAS_ARCHIVE={request.param}\n")
+    running = Stack(Layout.of(state=folder / "state", base_port=free_ports(STACK_PORTS)))
+    running.up(told=lambda _: None)
     try:
         yield running
     finally:
