@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -13,10 +14,12 @@ from typing import Any
 
 import boto3
 import pytest
+from typer.testing import CliRunner
 
 from gas import inventory as taking_stock
 from gas.archive import vault_inventory
 from gas.archive.transfer import archive_one, begin_restore_job
+from gas.cli import build_app
 from gas.deletion import delete
 from gas.errors import Unavailable
 from gas.findings import Finding
@@ -689,6 +692,8 @@ def test_an_inventory_is_read_as_a_stream(services: Services, monkeypatch: pytes
         raw = document.encode()
         chunks = [raw[at : at + size] for at in range(0, len(raw), size)]
         assert [item["ArchiveDescription"] for item in vault_inventory._items(chunks)] == said
+    endless = itertools.chain([document.encode()[:-2]], itertools.repeat(b', {"ArchiveDescription": "more"}'))
+    assert len(list(itertools.islice(vault_inventory._items(endless), 10_000))) == 10_000
     with pytest.raises(Unavailable, match="breaks off"):
         list(vault_inventory._items([document.encode()[:-3]]))
     assert [archive.description for archive in services.vault_inventory.archives(listed)] == said[:3]
@@ -714,3 +719,41 @@ def test_an_inventory_that_breaks_off_deletes_nothing(
     assert findings
     assert all(finding.trouble for finding in findings)
     assert vault_holds(services) == before
+
+
+# By hand.
+
+
+def test_operator_is_told_what_would_be_deleted(
+    services: Services, due_job: Job, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``gas inventory`` takes the inventory that the vault completed last, and says so where there is none."""
+    cold = archived_job(services, due_job)
+    stray_copy(services, cold)
+    before = lying(services, aws)
+    credentials = aws.session.get_credentials()
+    environment = {
+        "AWS_ENDPOINT_URL": aws.endpoint_url,
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "GAS_ARCHIVE": services.settings.archive,
+    }
+    monkeypatch.setattr(taking_stock, "YOUNG_S", -3600)
+
+    def gas(*arguments: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(build_app(), arguments, env=environment)
+        return done.exit_code, done.stdout, done.stderr
+
+    in_vault = services.settings.archive is ArchiveBackend.VAULT
+    code, told, said = gas("inventory", "--dry-run")
+    assert code == 0
+    assert "No completed inventory of vault gas-results" in said
+    assert told.endswith(": delete\n") is not in_vault
+    stock_taken(services)
+    code, told, said = gas("inventory", "--dry-run")
+    assert (code, said == "") == (0, in_vault)
+    assert told == f"job {cold.job_id}: {told.partition(': ')[2]}"
+    assert told.endswith(": delete\n")
+    assert lying(services, aws) == before
+    assert gas("inventory")[:2] == (0, told)
+    assert lying(services, aws) != before
