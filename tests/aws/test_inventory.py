@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from gas import inventory as taking_stock
@@ -29,7 +30,7 @@ from gas.objects import OUTPUT_KEYS
 from gas.services import Services, build
 from gas.storage_table import new_token
 from tests.fakes import pending_job
-from tests.faults.harness import Crash, Faults, crash_after
+from tests.faults.harness import Crash, Faults, crash_after, refusal
 from tests.storage import ATTEMPT, Clock, archives, completed_job, inventoried, stock_taken, thawed, versions
 
 TWO_DAYS_S = 48 * 3600 + 60
@@ -569,6 +570,17 @@ def test_a_vault_that_does_not_exist_is_no_trouble(services: Services) -> None:
     assert services.vault_inventory.request() is None
     assert services.vault_inventory.latest() is None
     assert found(services) == []
+
+
+def test_a_vault_that_may_not_be_asked_for(services: Services, aws: Any, clock: Clock) -> None:
+    """An account that has no right to vaults has none, unless they are where its results go: then it is trouble."""
+    refused = Faults(operation="ListJobs", nth=1, fault=refusal("AccessDeniedException"))
+    request = _watched(services, aws, refused, clock).vault_inventory.request
+    if services.settings.archive is ArchiveBackend.VAULT:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            request()
+    else:
+        assert request() is None
 
 
 # Uploads in parts.
