@@ -57,9 +57,10 @@ browser: $(VENV)/.dev ## Find or get the Chromium that browser tests drive.
 # The measurements.
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure, one JSON object a line (HUMAN=folder takes real human files).
-	@$(BIN)/python benchmarks/engine.py $(if $(HUMAN),--human $(HUMAN))
-	@$(BIN)/python benchmarks/jobs.py $(if $(HUMAN),--human $(HUMAN))
+bench: $(VENV)/.dev ## Measure, one JSON object a line (HUMAN=folder takes real human files, QUICK=1 only tries it).
+	@$(BIN)/python benchmarks/engine.py $(if $(HUMAN),--human $(HUMAN)) $(if $(QUICK),--quick)
+	@$(BIN)/python benchmarks/jobs.py $(if $(HUMAN),--human $(HUMAN)) $(if $(QUICK),--quick)
+	@$(BIN)/python benchmarks/storage.py $(if $(QUICK),--quick)
 
 # The environment.
 

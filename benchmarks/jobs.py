@@ -1,6 +1,6 @@
 """What carrying jobs through Airflow costs, against empty DAG runs and against a bare poller, on one running stack.
 
-    python benchmarks/jobs.py [--human FOLDER] [--rounds N] [--burst N]
+    python benchmarks/jobs.py [--human FOLDER] [--rounds N] [--burst N] [--large N] [--quick]
 
 Uses the local stack of the checkout, or starts it for the while. Prints one JSON object a line.
 """
@@ -93,7 +93,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25, help="sequential runs behind each p50")
     parser.add_argument("--burst", type=int, default=100, help="small jobs submitted at once")
     parser.add_argument("--large", type=int, default=20, help="large jobs submitted at once")
+    parser.add_argument("--quick", action="store_true", help="very few of each: to try the benchmark itself")
     asked = parser.parse_args()
+    if asked.quick:
+        asked.rounds, asked.burst, asked.large = 2, 8, 2
     with running_stack() as layout, tempfile.TemporaryDirectory() as scratch:
         bench = Bench(layout)
         small = Input(path=demo_vcf(), reference="sars-cov-2")

@@ -121,13 +121,14 @@ def _watch(worker: Connection, process: psutil.Process) -> Peaks:
 
 
 def _memory_bytes(process: psutil.Process) -> int:
-    """Proportional set size of the process and its descendants: what forked processes share counts once."""
+    """What is resident of the process, and what its descendants have for themselves alone."""
     total = 0
     try:
-        for each in [process, *process.children(recursive=True)]:
-            total += each.memory_full_info().pss
+        total = process.memory_info().rss
+        for child in process.children(recursive=True):
+            total += child.memory_full_info().uss
     except psutil.Error:  # one of them ended meanwhile
-        return 0
+        pass
     return total
 
 

@@ -151,14 +151,19 @@ def waiting_items(count: int, *, user_id: str, bucket: str, due_since: int) -> l
     return items
 
 
-def result(services: Services, vcf: Path, *, user_id: str, due_since: int) -> Item:
-    """A completed job with this VCF, and something for an index and a table beside it; its record is not written."""
+def result(services: Services, vcf: Path, *, user_id: str, due_since: int, alone: bool = False) -> Item:
+    """A completed job with this VCF in S3; its record is not written.
+
+    :param alone: without anything for an index and a table.
+    """
     job_id = new_job_id()
+    paths = {Output.VCF: vcf}
+    if not alone:
+        paths |= {output: vcf.with_name(output.value) for output in (Output.INDEX, Output.TABLE)}
     outputs = {}
-    for output, size in ((Output.VCF, None), (Output.INDEX, 200), (Output.TABLE, 2_000)):
-        path = vcf if size is None else vcf.with_name(output.value)
-        if size is not None:
-            path.write_bytes(secrets.token_bytes(size))
+    for output, path in paths.items():
+        if path != vcf:
+            path.write_bytes(secrets.token_bytes(1_000))
         key = services.objects.output_key(output, user_id=user_id, job_id=job_id, attempt=ATTEMPT)
         outputs[output] = services.objects.upload(path, key)
     return completed_item(job_id, user_id=user_id, outputs=outputs, due_since=due_since, submitted=due_since - 1)

@@ -44,8 +44,10 @@ def make_index(services: Services, job: Job, vcf: Path, path: Path) -> None:
     import pysam
     import pysam.bcftools
 
+    verbosity = pysam.set_verbosity(0)  # htslib would complain that there is no index
     with pysam.VariantFile(str(vcf)) as opened:
         long = any((contig.length or 0) > TBI_MAX for contig in opened.header.contigs.values())
+    pysam.set_verbosity(verbosity)
     pysam.bcftools.index("-c" if long else "-t", "-f", "-o", str(path), str(vcf), catch_stdout=False)
 
 
