@@ -23,6 +23,7 @@ from gas.local.components import Component
 from gas.local.layout import Layout, StackError, write_private
 from gas.local.processes import MARKER
 
+_UNDERTAKER = "undertaker"
 _RUNNING, _STARTING, _STOPPING = "RUNNING", "STARTING", "STOPPING"
 
 
@@ -87,6 +88,7 @@ class Supervisor:
 
     def shut_down(self) -> None:
         """Ask supervisord to stop whatever still runs and then itself; returns when it is gone or after 30 s."""
+        self.stop([_UNDERTAKER], patience_s=10)  # or supervisord takes a second for each component on its way to it
         self._call("supervisor.shutdown")
         deadline = time.monotonic() + 30
         while self.alive() and time.monotonic() < deadline:
@@ -151,11 +153,11 @@ class Supervisor:
             "umask": "077",
             **({"user": "root"} if os.geteuid() == 0 else {}),  # or it warns about running as root
         }
-        parser["eventlistener:undertaker"] = {
+        parser[f"eventlistener:{_UNDERTAKER}"] = {
             "command": shlex.join((sys.executable, "-m", undertaker.__name__)),
             "events": undertaker.EVENT,
             "stdout_logfile": "NONE",  # it speaks to supervisord there
-            "stderr_logfile": str(log_file(layout, "undertaker")),
+            "stderr_logfile": str(log_file(layout, _UNDERTAKER)),
         }
         for component in components:
             parser[f"program:{component.name}"] = {
