@@ -38,7 +38,7 @@ YOUNG_S = 48 * 3600
 """What is younger may be in the hands of somebody who has not recorded it yet."""
 BATCH_JOBS = 100
 BATCH_THINGS = 1000
-AWAITING = 10_000
+AWAITING = 1000
 """Things that wait at a time for the vault's list to tell whether their job's archive is in it."""
 FOREIGN_TOLD = 10
 """Of things in one place that are not of GAS's making, so many are told by name."""
