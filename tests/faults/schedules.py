@@ -61,12 +61,27 @@ class Call(NamedTuple):
             return cls(operation)
         service = urlsplit(request.url).hostname or ""
         if service.startswith("dynamodb"):
-            about, read = frozenset(_tables(json.loads(request.body))), frozenset[str]()
+            body = json.loads(request.body)
+            read = frozenset(_tables(_checks(body)))
+            about = frozenset(_tables({**body, "TransactItems": _changes(body)}))
         elif service.startswith("glacier"):
             about, read = frozenset({"vault"}), frozenset[str]()
         else:
             about, read = _of_bucket(operation, request)
         return cls(operation, about, frozenset()) if operation in READS else cls(operation, read, about)
+
+    @property
+    def refused(self) -> Call:
+        """What it comes to when its condition does not hold: it has looked, and changed nothing."""
+        return self._replace(reads=self.reads | self.writes, writes=frozenset())
+
+
+def _checks(body: Mapping[str, Any]) -> list[Any]:
+    return [item for item in body.get("TransactItems", ()) if "ConditionCheck" in item]
+
+
+def _changes(body: Mapping[str, Any]) -> list[Any]:
+    return [item for item in body.get("TransactItems", ()) if "ConditionCheck" not in item]
 
 
 def _tables(body: Any) -> Iterator[str]:
@@ -98,6 +113,9 @@ def _of_bucket(operation: str, request: AWSRequest) -> tuple[frozenset[str], fro
     return frozenset(cold | rest), frozenset({f"{host} rest"} if operation == "CopyObject" else ())
 
 
+REFUSALS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
+
+
 class Abandoned(BaseException):
     """Nobody wants to know how this run ends."""
 
@@ -108,6 +126,7 @@ class Points:
     def __init__(self, session: boto3.Session) -> None:
         self._here = threading.local()
         session.events.register_first("before-send", self._stop)
+        session.events.register("response-received", self._answered)
 
     def enter(self, actor: Actor) -> None:
         """The calling thread is this actor's."""
@@ -127,6 +146,11 @@ class Points:
         if actor is not None:
             actor.stop(Call.of(event_name.rpartition(".")[2], request))
 
+    def _answered(self, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+        actor = getattr(self._here, "actor", None)
+        if actor is not None and parsed_response:
+            actor.refused = parsed_response.get("Error", {}).get("Code") in REFUSALS
+
 
 class Actor:
     """One process, as a thread that only runs when it is let.
@@ -137,6 +161,8 @@ class Actor:
     def __init__(self, name: str, work: Callable[[], object], points: Points) -> None:
         self.name = name
         self.next_call = Call("start")
+        self.refused = False
+        """Whether a condition of its last call did not hold."""
         self.done = False
         self.error: BaseException | None = None
         self._work = work
@@ -177,11 +203,10 @@ class Actor:
 
 
 class Scene(NamedTuple):
-    """One run: fresh actors, what must hold when all have ended, and how to forget it all."""
+    """One run: fresh actors, and what must hold when all have ended."""
 
     actors: Sequence[Actor]
     wrong: Callable[[], str | None]
-    clear: Callable[[], object]
 
 
 Seen = tuple[tuple[int, ...], int]
@@ -266,11 +291,8 @@ class Explorer:
                 break
             prefix = waiting.pop() if limit is None else waiting.pop(chance.randrange(len(waiting)))
             scene = self.scene()
-            try:
-                trace, ended = self._run(scene.actors, prefix)
-                violation = scene.wrong() if ended else None
-            finally:
-                scene.clear()
+            trace, ended = self._run(scene.actors, prefix)
+            violation = scene.wrong() if ended else None
             report.schedules += 1
             report.equal += not ended
             if violation:
@@ -303,9 +325,11 @@ class Explorer:
                 for actor in actors:
                     actor.abandon()
                 return trace, False
-            trace.append(Step(chosen, enabled, current, preempted, actors[chosen].next_call.operation, seen))
-            past.add(chosen, actors[chosen].next_call)
-            actors[chosen].step()
+            actor = actors[chosen]
+            call = actor.next_call
+            trace.append(Step(chosen, enabled, current, preempted, call.operation, seen))
+            actor.step()
+            past.add(chosen, call.refused if actor.refused else call)
             current = chosen
 
     def _branches(self, trace: list[Step], decided: int) -> list[list[int]]:

@@ -7,9 +7,7 @@ free one with it hot and dated or archived, and nothing lies about.
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -19,20 +17,17 @@ from gas.deletion import delete
 from gas.job import Job, Output
 from gas.profiles_table import Tier
 from gas.services import Services
-from tests.fakes import ALICE
 from tests.faults.schedules import Actor, Explorer, Report, Scene
-from tests.faults.stage import Stage
+from tests.faults.stage import Beginning, Stage
 from tests.faults.tally import count
-from tests.storage import DELAY_S, completed_job
 
 Work = Callable[[Services, Job], object]
 
 
-def scene(stage: Stage, works: Sequence[Work]) -> Scene:
-    """A due job of a new person's, and an actor for each work on it."""
+def scene(stage: Stage, beginning: Beginning, works: Sequence[Work]) -> Scene:
+    """A due job, and an actor for each work on it."""
     services = stage.services
-    job = completed_job(services, owner=replace(ALICE, user_id=str(uuid.uuid4())))
-    stage.clock.ahead_s += DELAY_S + 1
+    job = beginning.again()
     actors = [Actor(work.__name__, lambda work=work: work(services, job), stage.points) for work in works]
 
     def wrong() -> str | None:
@@ -41,7 +36,7 @@ def scene(stage: Stage, works: Sequence[Work]) -> Scene:
                 return f"{actor.name} raised {actor.error!r}"
         return stage.wrong(job)
 
-    return Scene(actors, wrong, lambda: stage.clear(job))
+    return Scene(actors, wrong)
 
 
 def archive(services: Services, job: Job) -> None:
@@ -72,7 +67,9 @@ def report(
     stage: Stage, works: Sequence[Work], *, preemptions: int, limit: int | None = None, merged: bool = True
 ) -> Report:
     """Explore, and tell the count."""
-    found = Explorer(lambda: scene(stage, works), preemptions, merged).explore(limit=limit)
+    beginning = Beginning(stage)
+    found = Explorer(lambda: scene(stage, beginning, works), preemptions, merged).explore(limit=limit)
+    beginning.forget()
     names = " || ".join(work.__name__ for work in works)
     ended = "all" if found.complete else "a sample of the"
     told = f"{ended} schedules with {preemptions} preemptions, {names}, {stage.services.settings.archive}"
