@@ -170,6 +170,22 @@ def test_a_caller_with_threads_gets_a_fresh_process(tmp_path: Path, sars_cov_2: 
     assert len(records_of(fresh.vcf)) == 3
 
 
+def test_a_fresh_process_that_gets_no_work_is_ended(
+    tmp_path: Path, sars_cov_2: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes wrong while the task is handed over leaves no process behind."""
+
+    def fail(_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(engine, "_has_one_thread", lambda: False)
+    monkeypatch.setattr(engine.pickle, "dumps", fail)
+    before = psutil.Process().children()
+    with pytest.raises(MemoryError):
+        annotate(write(tmp_path / "in", vcf(*RECORDS)), tmp_path / "r.vcf.gz", reference=sars_cov_2)
+    assert psutil.Process().children() == before
+
+
 def test_progress_is_told(tmp_path: Path, sars_cov_2: Reference) -> None:
     """The callback hears of each stage, ends at the number of records, and never goes back within a stage."""
     told: list[Progress] = []

@@ -200,8 +200,12 @@ def _fresh(task: Task, channel: int) -> subprocess.Popen[bytes]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert process.stdin is not None  # noqa: S101 - PIPE was asked for
-    with process.stdin as stdin:
-        stdin.write(pickle.dumps(task))
+    try:
+        with process.stdin as stdin:
+            stdin.write(pickle.dumps(task))
+    except BaseException:  # it has no owner yet
+        _end(process)
+        raise
     return process
 
 
