@@ -25,7 +25,8 @@ PERSONS = 100
 #: Results that wait come due so late that nothing takes them while it is measured.
 DUE_IN_S = 3600
 SHORT_DELAY_S = 10
-WATCH_S = 0.2
+#: Each look costs the stack about a tenth of a second of a processor.
+WATCH_S = 0.5
 SAMPLES = 10
 #: After the last retrieval was asked for, its task is still about to give its worker slot back.
 SETTLED_S = 2.0
