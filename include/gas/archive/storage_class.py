@@ -42,7 +42,7 @@ PART_THREADS = 4
 #: How long a restored copy can be read, in days; a thaw that is late asks again.
 READABLE_DAYS = 2
 #: Copies looked at in one turn of polling.
-HEADS_A_TURN = 5
+HEADS_A_TURN = 4
 
 
 class StorageClass:
