@@ -12,36 +12,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from gas.job import ArchiveBackend
-from gas.local.layout import Layout
 from gas.local.stack import Stack
 from tests.browser.conftest import ALICE, PATIENCE_MS
 from tests.browser.visitor import Visitor
-from tests.conftest import STACK_PORTS, free_ports
 
-pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.long]
+pytestmark = [pytest.mark.browser, pytest.mark.live]
 
-DELAY_S = 10
 #: Delay, interval, a run of Airflow and the page's own pace, on a machine that may be busy.
 GONE_MS = 90_000
 BACK_MS = 90_000
-
-
-@pytest.fixture(
-    scope="module",
-    params=[ArchiveBackend.STORAGE_CLASS, ArchiveBackend.VAULT],
-)
-def hasty_stack(request: Any, _no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of its own that archives after a few seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAS_FREE_RESULT_TTL", str(DELAY_S))
-        patch.setenv("GAS_ARCHIVE", request.param)
-        running = Stack(Layout.of(state=tmp_path_factory.mktemp("hasty"), base_port=free_ports(STACK_PORTS)))
-        running.up(told=lambda _: None)
-        try:
-            yield running
-        finally:
-            running.down()
 
 
 @pytest.fixture
@@ -52,6 +31,7 @@ def alice(browser: Browser, hasty_stack: Stack) -> Iterator[Visitor]:
     visitor = Visitor(context, hasty_stack.layout.web_url)
     visitor.sign_in(ALICE)
     yield visitor
+    visitor.post("unsubscribe", {})
     context.close()
     assert visitor.unexpected_complaints == []
     assert visitor.strangers == set()
