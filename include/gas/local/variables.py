@@ -104,7 +104,7 @@ def _airflow(layout: Layout) -> dict[str, str]:
         "core": {
             "dags_folder": layout.checkout / "dags",
             "plugins_folder": layout.checkout / "plugins",
-            "executor": "LocalExecutor",
+            "executor": "gas_airflow.executor.LocalExecutor",
             "parallelism": slots,
             "max_active_tasks_per_dag": slots,
             "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",

@@ -1,0 +1,49 @@
+"""Airflow's local executor, for a scheduler that somebody starts again when it ends.
+
+The workers take turns at one queue, and whoever waits at it holds its lock. A worker that is killed there, as the
+kernel does when memory runs out, takes the lock along: the others wait for ever, and no task is started any more,
+while the scheduler goes on as if nothing had happened. Such a scheduler ends itself here; its tasks are taken up again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from typing import Any
+
+from airflow.executors import local_executor
+
+log = logging.getLogger(__name__)
+
+STUCK_S = 30
+"""How long tasks lie in the queue while workers are idle before nobody is believed to take them."""
+
+
+class LocalExecutor(local_executor.LocalExecutor):
+    """Runs tasks in processes of this machine."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._untaken_since: float | None = None
+
+    def sync(self) -> None:
+        """Called many times a second: note what came of tasks, and see that workers take new ones."""
+        super().sync()
+        if not self._untaken():
+            self._untaken_since = None
+        elif self._untaken_since is None:
+            self._untaken_since = time.monotonic()
+        elif time.monotonic() - self._untaken_since > STUCK_S:
+            log.critical("idle workers take no tasks: one was killed while it held the queue. The scheduler ends")
+            self.end_scheduler()
+
+    def end_scheduler(self) -> None:
+        """At once: an orderly end would wait for the workers."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _untaken(self) -> bool:
+        """Whether there are tasks in the queue and workers without one."""
+        unread = int(self._unread_messages.value)
+        return unread > 0 and len(self.running) - unread < len(self.workers)
