@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 import boto3
 import httpx
@@ -28,6 +29,9 @@ class Crash(BaseException):
 
 
 Fault = Callable[[AWSRequest], AWSResponse | None]
+
+#: Requests that a fault has answered. botocore sends these to no server; one within the process has to be told.
+ANSWERED: WeakSet[AWSRequest] = WeakSet()
 
 
 def crash(_: AWSRequest) -> AWSResponse | None:
@@ -139,7 +143,10 @@ class Faults:
 
     def _before(self, request: AWSRequest, event_name: str, **_: Any) -> AWSResponse | None:
         fault = self.met(event_name.rpartition(".")[2])
-        return fault(request) if fault else None
+        answer = fault(request) if fault else None
+        if answer is not None:
+            ANSWERED.add(request)
+        return answer
 
 
 @dataclass(frozen=True)

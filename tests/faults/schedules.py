@@ -5,9 +5,9 @@ of who makes the next call, and one schedule can be run again. A preemption is a
 have gone on; switches at the end of an actor are free. Nearly all races show with one or two preemptions.
 
 Many schedules differ only in the order of calls that have nothing to do with each other. What an actor has seen so far
-follows from which calls of others came before its own *on the same things*; where that is the same for all actors, the
-world is the same, and only one of the schedules that lead there is followed. Of actors that do the same work it does
-not matter which is which.
+follows from what others had written *to the same things* before each of its calls; where that is the same for all who
+still work, and so is what was written to everything last, the world is the same, and only one of the schedules that
+lead there is followed. Of actors that do the same work it does not matter which is which.
 """
 
 from __future__ import annotations
@@ -207,39 +207,43 @@ class Actor:
 
 
 class Scene(NamedTuple):
-    """One run: fresh actors, and what must hold when all have ended."""
+    """One run: fresh actors, and what is wrong when all have ended."""
 
     actors: Sequence[Actor]
     wrong: Callable[[], str | None]
 
+    def failed(self) -> str | None:
+        """How the first actor failed, if any did."""
+        failed = (actor for actor in self.actors if actor.error and not isinstance(actor.error, Abandoned))
+        return next((f"{actor.name} raised {actor.error!r}" for actor in failed), None)
 
-Seen = tuple[tuple[int, ...], int]
-"""What all actors have seen, and what the one that goes on has."""
+
+World = tuple[tuple[int, ...], tuple[tuple[str, int], ...], int]
+"""What those have seen who are not done, what was written last to each thing, and what the one has seen who goes on."""
 
 
 class Past:
-    """What each actor has seen: a number for it that is the same whenever that is the same."""
+    """What each actor has seen: a number for it that is the same whenever that is the same.
+
+    What an actor sees of a thing, and what it makes of it, follows from what was written to it last. Who else has
+    looked at it changes nothing.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._of = [hash(name) for name in names]
+        self._seen = [hash(name) for name in names]
         self._written: dict[str, int] = {}
-        self._read: dict[str, list[int]] = {}
 
     def add(self, actor: int, call: Call) -> None:
         """The actor makes this call."""
-        before = sorted((thing, self._written.get(thing, 0)) for thing in call.reads | call.writes)
-        looked = sorted((thing, tuple(sorted(self._read.get(thing, ())))) for thing in call.writes)
-        now = hash((self._of[actor], call.operation, tuple(before), tuple(looked)))
-        self._of[actor] = now
-        for thing in call.reads:
-            self._read.setdefault(thing, []).append(now)
-        for thing in call.writes:
-            self._written[thing] = now
-            self._read[thing] = []
+        found = sorted((thing, self._written.get(thing, 0)) for thing in call.reads | call.writes)
+        now = hash((self._seen[actor], call.operation, tuple(found)))
+        self._seen[actor] = now
+        self._written.update(dict.fromkeys(call.writes, now))
 
-    def seen(self, going_on: int) -> Seen:
-        """By all, and by the one that goes on."""
-        return tuple(sorted(self._of)), self._of[going_on]
+    def world(self, going_on: int, others: Iterable[int]) -> World:
+        """The world as it is when this actor goes on, and those that are not done."""
+        seen = tuple(sorted(self._seen[actor] for actor in others))
+        return seen, tuple(sorted(self._written.items())), self._seen[going_on]
 
 
 class Step(NamedTuple):
@@ -252,7 +256,7 @@ class Step(NamedTuple):
     preemptions: int
     """Up to and with this choice."""
     call: Call
-    seen: Mapping[int, Seen]
+    worlds: Mapping[int, World]
     """Before this choice, for each that could be chosen."""
 
 
@@ -281,7 +285,7 @@ class Explorer:
     scene: Callable[[], Scene]
     preemptions: int
     merged: bool = True
-    _met: dict[Seen, int] = field(default_factory=dict)
+    _met: dict[World, int] = field(default_factory=dict)
     """Worlds from which everything is followed, and the fewest preemptions by which they were reached."""
 
     def explore(self, *, limit: int | None = None, seed: int = 0) -> Report:
@@ -296,7 +300,7 @@ class Explorer:
             prefix = waiting.pop() if limit is None else waiting.pop(chance.randrange(len(waiting)))
             scene = self.scene()
             trace, ended = self._run(scene.actors, prefix)
-            violation = scene.wrong() if ended else None
+            violation = scene.failed() or (scene.wrong() if ended else None)
             report.schedules += 1
             report.equal += not ended
             if violation:
@@ -324,14 +328,14 @@ class Explorer:
             else:
                 chosen = current if current in enabled else enabled[0]
             preempted += _is_preemption(chosen, current, enabled)
-            seen = {n: past.seen(n) for n in enabled}
-            if not decided and not self._is_new(seen[chosen], preempted):
+            worlds = {n: past.world(n, enabled) for n in enabled}
+            if not decided and not self._is_new(worlds[chosen], preempted):
                 for actor in actors:
                     actor.abandon()
                 return trace, False
             actor = actors[chosen]
             call = actor.next_call
-            trace.append(Step(chosen, enabled, current, preempted, call, seen))
+            trace.append(Step(chosen, enabled, current, preempted, call, worlds))
             actor.step()
             past.add(chosen, call.refused if actor.refused else call)
             current = chosen
@@ -346,15 +350,19 @@ class Explorer:
                 continue  # to be preempted after it comes to the same
             for other in step.enabled:
                 preempted = before + _is_preemption(other, step.current, step.enabled)
-                if other != step.chosen and preempted <= self.preemptions and self._is_new(step.seen[other], preempted):
+                if (
+                    other != step.chosen
+                    and preempted <= self.preemptions
+                    and self._is_new(step.worlds[other], preempted)
+                ):
                     found.append([*(s.chosen for s in trace[:at]), other])
         return found
 
-    def _is_new(self, seen: Seen, preempted: int) -> bool:
+    def _is_new(self, world: World, preempted: int) -> bool:
         """Whether nothing is followed from this world yet; it is from now on."""
-        if self.merged and self._met.get(seen, self.preemptions + 1) <= preempted:
+        if self.merged and self._met.get(world, self.preemptions + 1) <= preempted:
             return False
-        self._met[seen] = preempted
+        self._met[world] = preempted
         return True
 
 

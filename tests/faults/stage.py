@@ -18,6 +18,7 @@ from gas.profiles_table import Tier
 from gas.provision import provision
 from gas.services import Services, build
 from gas.settings import Settings
+from tests.faults.harness import ANSWERED
 from tests.faults.schedules import Points
 from tests.storage import BODIES, DELAY_S, Clock, completed_job
 
@@ -36,7 +37,21 @@ def aws_within() -> Iterator[None]:
     glacier.mend(waits)
     storage_class.mend(waits)
     transactions.mend()
-    with mock_aws(), items_as_they_are():
+    with mock_aws(), items_as_they_are(), faults_come_first():
+        yield
+
+
+@contextmanager
+def faults_come_first() -> Iterator[None]:
+    """Let moto carry nothing out that a fault has answered: botocore asks all who may answer, and takes the first."""
+    from moto.core.botocore_stubber import BotocoreStubber
+
+    original = BotocoreStubber.__call__
+
+    def unless_answered(stubber: Any, event_name: str, request: Any, **more: Any) -> Any:
+        return None if request in ANSWERED else original(stubber, event_name, request, **more)
+
+    with patch.object(BotocoreStubber, "__call__", unless_answered):
         yield
 
 

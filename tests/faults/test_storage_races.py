@@ -30,13 +30,7 @@ def scene(stage: Stage, beginning: Beginning, works: Sequence[Work]) -> Scene:
     job = beginning.again()
     actors = [Actor(work.__name__, lambda work=work: work(services, job), stage.points) for work in works]
 
-    def wrong() -> str | None:
-        for actor in actors:
-            if actor.error is not None:
-                return f"{actor.name} raised {actor.error!r}"
-        return stage.wrong(job)
-
-    return Scene(actors, wrong)
+    return Scene(actors, lambda: stage.wrong(job))
 
 
 def archive(services: Services, job: Job) -> None:
