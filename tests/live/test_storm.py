@@ -166,7 +166,8 @@ def assert_nothing_is_left(crowd: Crowd, stack: Stack) -> None:
     told("left over for the inventory:", cold)
     layout, services = stack.layout, crowd.services
     listed = services.vault_inventory.ask()
-    until(lambda: services.vault_inventory.status(listed) is RetrievalStatus.READY, "the vault is listed")
+    if listed is not None:  # there is a vault
+        until(lambda: services.vault_inventory.status(listed) is RetrievalStatus.READY, "the vault is listed")
     in_three_days = build(
         stack_settings(layout),
         session=contents.session(layout),
