@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 JOBS = 50
 AWAY_S = 30
 #: What was hit is taken up again after the missing heartbeats and a pause or two.
-ROUND_S = 240
+ROUND_S = 300
 
 HOT, ARCHIVED, THAWING = StorageState.HOT, StorageState.ARCHIVED, StorageState.THAWING
 Calamity = Callable[[Calamities], object]
