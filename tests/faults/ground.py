@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
-from gas.dynamodb import Table
+from gas.dynamodb import Item
 from gas.findings import Finding
 from gas.inventory import YOUNG_S, inventory
-from gas.job import ArchiveBackend, Job, Output, StorageState
+from gas.job import ArchiveBackend, Job, Output, StorageState, StoredObject, new_job_id
 from gas.profiles_table import Profile
 from gas.services import Services
 from tests.fakes import ALICE
 from tests.faults.harness import Crash, Faults, Installation, crash, crash_after
 from tests.faults.web import Refused, WebApp
-from tests.storage import BODIES, DELAY_S, Clock, archives, completed_job, stock_taken, versions
+from tests.storage import ATTEMPT, BODIES, DELAY_S, Clock, archives, completed_job, stock_taken, versions
 
 #: The result is in the archive, and so there is no link to it.
 ARCHIVED = Refused(HTTPStatus.CONFLICT, "archived")
@@ -74,6 +75,8 @@ class Ground:
     clock: Clock
     web: WebApp
     runs: Runs = field(default_factory=Runs)
+    _completed: list[Item] = field(default_factory=list)
+    """The record of the first job, as it was when it was completed."""
 
     @property
     def backend(self) -> ArchiveBackend:
@@ -93,9 +96,39 @@ class Ground:
 
     def due_job(self, owner: Profile | None = None) -> Job:
         """A job whose delay is over, of a person of its own unless said."""
-        job = completed_job(self.clean, owner=owner or person())
+        job = self.completed_job(owner)
         self.clock.ahead_s += DELAY_S + 1
         return job
+
+    def completed_job(self, owner: Profile | None = None) -> Job:
+        """A job that was completed just now: the first of all the long way, the others as copies of it."""
+        owner = owner or person()
+        table = self.clean.jobs._table
+        if not self._completed:
+            job = completed_job(self.clean, owner=owner)
+            self._completed.extend(table.get_many([job.job_id]).values())
+            return job
+        self.clean.profiles.ensure(owner.user_id, name=owner.name, email=owner.email)
+        like, job_id, now = self._completed[0], new_job_id(), self.clean.storage.now()
+        outputs = {name: self._put(Output(name), owner, job_id) for name in like["outputs"]}
+        table.put_new(
+            {
+                **like,
+                "job_id": job_id,
+                "user_id": owner.user_id,
+                "user_order": f"{now:012d}#{job_id}",
+                "outputs": {name: asdict(stored) for name, stored in outputs.items()},
+                **dict.fromkeys(("submit_time", "start_time", "complete_time", "due_since"), now),
+            }
+        )
+        return self.clean.jobs.get(job_id)
+
+    def _put(self, output: Output, owner: Profile, job_id: str) -> StoredObject:
+        objects, bucket, body = self.clean.objects, self.clean.settings.results_bucket, BODIES[output]
+        key = objects.output_key(output, user_id=owner.user_id, job_id=job_id, attempt=ATTEMPT)
+        put = objects._aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        digest = hashlib.sha256(body).hexdigest()
+        return StoredObject(bucket=bucket, key=key, version_id=put["VersionId"], sha256=digest, size_bytes=len(body))
 
     def lying_about(self, job: Job) -> set[tuple[str, str]]:
         """Everything of the job in the results bucket, its cold copies included."""
@@ -165,26 +198,23 @@ class Ground:
         assert self.in_vault() == 0
         assert self._inventory() == []
 
-    def settle(self, jobs: Sequence[Job]) -> None:
-        """Take the jobs out of the indexes, so that a later run makes the same calls as an earlier one."""
+    def settle(self, jobs: Sequence[Job], *, keep: bool = False) -> None:
+        """Take the jobs out of the way, so that a later run makes the same calls as an earlier one, and as quickly.
+
+        :param keep: leave the results and their records, for the inventory to look at.
+        """
+        table = self.clean.jobs._table
         for job in jobs:
-            there = self.clean.jobs.get(job.job_id)
-            if there.storage_state is StorageState.HOT:
-                self._table.update(
-                    job.job_id,
-                    update="REMOVE due, due_since",
-                    condition="job_id = :id",
-                    values={":id": job.job_id},
-                )
+            named = {"condition": "job_id = :id", "values": {":id": job.job_id}}
+            if keep:
+                table.update(job.job_id, update="REMOVE due, due_since", **named)
             else:
-                self._table.delete(job.job_id, condition="job_id = :id", values={":id": job.job_id})
+                lying = self.clean.objects.result_versions(user_id=job.user_id, job_id=job.job_id)
+                self.clean.objects.delete_versions(lying)
+                table.delete(job.job_id, **named)
 
     def _inventory(self) -> list[Finding]:
         return list(inventory(self.clean, vault_inventory=stock_taken(self.clean)))
-
-    @property
-    def _table(self) -> Table:
-        return self.clean.jobs._table
 
 
 def person() -> Profile:

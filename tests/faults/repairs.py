@@ -28,7 +28,6 @@ from tests.faults.scenarios import (
     carried_out,
     claimed_job,
 )
-from tests.storage import completed_job
 
 LATER_S = 2 * 3600
 """Reconcile leaves nobody alone that long."""
@@ -100,7 +99,7 @@ class Untold(Repair):
     calls = calls(storage_class=6, vault=6)
 
     def prepare(self, ground: Ground) -> list[Job]:
-        job = completed_job(ground.clean, owner=person())
+        job = ground.completed_job()
         change(ground, job, "SET notified = :no, #open = :yes", no=False, yes="y")
         ground.clock.ahead_s += 61
         return [job]
@@ -241,7 +240,7 @@ class StillListed(Repair):
     calls = calls(storage_class=5, vault=5)
 
     def prepare(self, ground: Ground) -> list[Job]:
-        job = completed_job(ground.clean, owner=person())
+        job = ground.completed_job()
         change(ground, job, "SET #open = :yes", yes="y")
         return [job]
 

@@ -27,7 +27,7 @@ from gas.services import Services
 from gas.storage_table import new_token
 from gas.subscription import begin, subscribe, unsubscribe
 from tests.faults.ground import Ground, person
-from tests.storage import DELAY_S, PATIENCE_S, completed_job
+from tests.storage import DELAY_S, PATIENCE_S
 
 Point = tuple[str, int]
 """An operation, and which of its calls."""
@@ -297,7 +297,7 @@ class Downgrading(Scenario):
     calls = calls(storage_class=2, vault=2)
 
     def prepare(self, ground: Ground) -> list[Job]:
-        job = completed_job(ground.clean, owner=person())
+        job = ground.completed_job()
         profile = ground.clean.profiles.set_tier(job.user_id, Tier.PREMIUM)
         ground.clean.profiles.worked_off(profile)
         assert ground.clean.storage.drop_due(job, profile)
@@ -320,7 +320,7 @@ class FanningOut(Scenario):
 
     def prepare(self, ground: Ground) -> list[Job]:
         owner = person()
-        jobs = [completed_job(ground.clean, owner=owner) for _ in range(2)]
+        jobs = [ground.completed_job(owner) for _ in range(2)]
         profile = ground.clean.profiles.set_tier(owner.user_id, Tier.PREMIUM)
         ground.clean.profiles.worked_off(profile)
         assert ground.clean.storage.drop_due(jobs[0], profile)

@@ -58,22 +58,16 @@ def concerns(fault: Fault, operation: str) -> bool:
     return operation in WRITES if fault is conflict else True
 
 
-def disturbed(
-    scenario: Scenario, ground: Ground, fault: Fault, *, share: int = 1
-) -> Iterator[tuple[list[Point], list[Job], Services]]:
-    """For calls of an undisturbed run: those that AWS has carried out by then, jobs, and services with the fault.
-
-    :param share: only one in so many of the calls, always the same ones.
-    """
+def disturbed(scenario: Scenario, ground: Ground, fault: Fault) -> Iterator[tuple[list[Point], list[Job], Services]]:
+    """For each call of an undisturbed run: what AWS has carried out by then, jobs, and services with the fault."""
     order = undisturbed(scenario, ground)
     reached = 0
-    for at, (operation, nth) in list(enumerate(order))[::share]:
+    for at, (operation, nth) in enumerate(order):
         if concerns(fault, operation):
             reached += 1
             jobs = scenario.prepare(ground)
             answered = order[: at + (fault in (crash_after, lose_answer))]
             yield answered, jobs, ground.worker(Faults(operation, nth, fault))
-            ground.settle(jobs)
     count(f"{fault.__name__}, {scenario}, {ground.backend}", reached)
     assert reached > 0
 
@@ -90,21 +84,25 @@ def crashed(scenario: Scenario, ground: Ground, fault: Fault) -> None:
     for answered, jobs, services in disturbed(scenario, ground, fault):
         with pytest.raises(Crash):
             scenario.work(services, ground, jobs)
-        orphans += unnamed(scenario, answered)
+        left = unnamed(scenario, answered)
+        orphans += left
         ground.assert_none_lost(jobs, orphans=orphans)
         scenario.go_on(ground, jobs)
         scenario.check(ground, jobs)
+        ground.settle(jobs, keep=left > 0)
     assert orphans == 0 or ground.backend is ArchiveBackend.VAULT
     ground.assert_only_inventory_has_work(orphans=orphans)
 
 
-def troubled(scenario: Scenario, ground: Ground, fault: Fault, *, share: int = 1) -> None:
+def troubled(scenario: Scenario, ground: Ground, fault: Fault) -> None:
     """At calls that go wrong and are made up for in the same run."""
     orphans = 0
-    for answered, jobs, services in disturbed(scenario, ground, fault, share=share):
+    for answered, jobs, services in disturbed(scenario, ground, fault):
         scenario.work(services, ground, jobs)
         scenario.check(ground, jobs)
-        orphans += fault is lose_answer and answered[-1][0] == UPLOAD
+        left = fault is lose_answer and answered[-1][0] == UPLOAD
+        orphans += left
+        ground.settle(jobs, keep=left)
     ground.assert_only_inventory_has_work(orphans=orphans)
 
 
