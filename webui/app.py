@@ -20,7 +20,7 @@ from gas import services as gas_services
 from gas.errors import SettingsError
 from gas.services import Services
 from gas.settings import Settings
-from webui import account, api, errors, headers, pages, security, show
+from webui import account, api, errors, headers, job_actions, pages, security, show
 from webui.access import is_api, is_page
 from webui.database import schema_lock
 from webui.globus import TokenIntrospection
@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         )
         pages.register(builder)
         api.register(builder)
+        job_actions.register(builder)
         db.session.commit()
         db.session.remove()
     return app

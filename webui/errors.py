@@ -34,6 +34,7 @@ HEADING = {
     HTTPStatus.UNAUTHORIZED: "Please sign in",
     HTTPStatus.FORBIDDEN: "Not allowed",
     HTTPStatus.NOT_FOUND: "Nothing here",
+    HTTPStatus.CONFLICT: "Not possible now",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Too large",
     HTTPStatus.SERVICE_UNAVAILABLE: "Not available right now",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side",

@@ -65,6 +65,7 @@ class JobsView(BaseView):
         return render_template(
             "gas/jobs.html",
             jobs=jobs,
+            here=request.full_path.rstrip("?"),
             limit=JOBS_PER_PAGE,
             cursor=request.args.get("cursor", ""),
             next_cursor=page.cursor,

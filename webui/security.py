@@ -40,9 +40,10 @@ NO_PASSWORD = "!"  # noqa: S105 - says that there is none
 ROLES = {
     USER_ROLE: [
         ["JobsView$", "can_(mine|new|one|confirm|delete)$"],
+        ["JobActionsView$", "can_cancel$"],
         ["PlanView$", "can_(show|change)$"],
         ["CommandLineView$", "can_(ask|decide)$"],
-        ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|TokenApi)$", "can_.*$"],
+        ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|TokenApi)$", "can_.*$"],
         ["OpenApi$", "can_get$"],
         ["SwaggerView$", "can_show$"],
     ]

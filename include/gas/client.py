@@ -311,6 +311,14 @@ class Client:
                 on_change(job)
         return job
 
+    def cancel(self, job_id: str) -> JobJson:
+        """End a job before it is done; what it made so far is removed. Repeating it is safe.
+
+        :raises Conflict: it has completed or failed meanwhile.
+        :raises NotFound: there is no such job, or it is somebody else's.
+        """
+        return cast(JobJson, self._json("POST", f"{_job_path(job_id)}/cancel"))
+
     def delete(self, job_id: str) -> None:
         """Delete a job with everything it has, for good. Repeating it is safe.
 

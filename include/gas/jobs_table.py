@@ -279,6 +279,8 @@ class JobsTable:
     def cancel(self, job_id: str, user_id: str) -> Job:
         """End the person's own job before it is done; its attempt stops at its next report.
 
+        It stays open until what its attempts left was swept.
+
         :raises Ended: when the job has ended.
         :raises NotFound: when it is not the person's.
         """
@@ -286,9 +288,8 @@ class JobsTable:
         return self._change(
             job_id,
             None,
-            update="SET job_status = :cancelled, complete_time = :now REMOVE progress, #open",
+            update="SET job_status = :cancelled, complete_time = :now REMOVE progress",
             condition="user_id = :user AND (job_status = :pending OR job_status = :running)",
-            names={"#open": "open"},
             values={
                 ":cancelled": JobStatus.CANCELLED,
                 ":pending": JobStatus.PENDING,
@@ -298,6 +299,17 @@ class JobsTable:
             },
             done=lambda job: job.job_status is JobStatus.CANCELLED,
         )
+
+    def settle_cancelled(self, job_id: str) -> None:
+        """Nobody has anything to do for a CANCELLED job any more; one that is being deleted is left as it is."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                job_id,
+                update="REMOVE #open",
+                condition="job_status = :cancelled AND attribute_not_exists(storage_state)",
+                names={"#open": "open"},
+                values={":cancelled": JobStatus.CANCELLED},
+            )
 
     def mark_notified(self, job_id: str) -> None:
         """Remember that the topic has been told that the job completed, unless it is being deleted."""

@@ -234,6 +234,10 @@ class Objects:
         """Every version of a job's results, whether or not its record names it; not those in the archive."""
         return list(self._versions(self._settings.results_bucket, f"{_safe(user_id)}/{_safe(job_id)}/"))
 
+    def delete_results(self, *, user_id: str, job_id: str) -> None:
+        """Delete everything that a job's attempts have put, named or not; the input stays."""
+        self.delete_prefix(self._settings.results_bucket, f"{_safe(user_id)}/{_safe(job_id)}/")
+
     def delete_job(self, *, user_id: str, job_id: str) -> None:
         """Delete everything of a job in both buckets, whether or not its record names it; not its cold copies."""
         for bucket in (self._settings.inputs_bucket, self._settings.results_bucket):

@@ -274,6 +274,13 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
                 del gas.jobs[job_id]
             self._send(204, b"")
 
+        def cancel(self, job_id: str) -> None:
+            job = self._job(job_id)
+            if job["status"] in ("COMPLETED", "FAILED"):
+                raise _Refused(409, "conflict", f"the job has ended meanwhile: it is {job['status']}")
+            job["status"] = "CANCELLED"
+            self._json(job)
+
         def log(self, job_id: str) -> None:
             if "outputs" not in self._job(job_id):
                 raise _Refused(404, "not-found", "this job has no log")
@@ -351,6 +358,7 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
         (f"GET {api}/jobs", Handler.list_jobs),
         (rf"GET {api}/jobs/([^/]+)", Handler.show),
         (rf"DELETE {api}/jobs/([^/]+)", Handler.delete),
+        (rf"POST {api}/jobs/([^/]+)/cancel", Handler.cancel),
         (rf"POST {api}/(subscribe|unsubscribe)", Handler.change_plan),
         (rf"GET {api}/jobs/([^/]+)/log", Handler.log),
         (rf"GET {api}/jobs/([^/]+)/summary", Handler.summary),

@@ -372,6 +372,15 @@ class TestLooking:
         assert gas("delete", job_id, "--yes", "--json").document == {"job_id": job_id, "deleted": True}
         assert gas("show", job_id).code == 4
 
+    def test_job_is_cancelled_once(self, gas: Gas, server: GasServer) -> None:
+        """A lost answer does no harm; a job that has ended meanwhile is left, with a sentence."""
+        job_id = server.add_job()
+        server.faults = [Fault(f"POST /api/v1/jobs/{job_id}/cancel", after_doing=True)]
+        assert gas("cancel", job_id).out == f"{job_id} CANCELLED\n"
+        assert gas("cancel", job_id, "--json").document["status"] == "CANCELLED"
+        ended = gas("cancel", server.add_job(status="COMPLETED"))
+        assert (ended.code, "has ended meanwhile" in ended.err) == (1, True)
+
     def test_plan_is_changed(self, gas: Gas, server: GasServer) -> None:
         """An upgrade and its undoing, each told in a sentence; with --json the account as it is then."""
         assert "on its way back" in gas("subscribe").err

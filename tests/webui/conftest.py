@@ -52,6 +52,7 @@ class FakeAirflow:
     """Remembers which runs were asked for; ``down`` makes it answer like an Airflow that does not."""
 
     runs: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
     down: bool = False
 
     def submit(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> bool:
@@ -59,6 +60,11 @@ class FakeAirflow:
             raise Unavailable("Airflow does not answer")
         self.runs.append(run_id)
         return True
+
+    def stop(self, dag_id: str, run_id: str) -> None:
+        if self.down:
+            raise Unavailable("Airflow does not answer")
+        self.stopped.append(run_id)
 
 
 @dataclass(frozen=True)
@@ -175,6 +181,7 @@ def services(wired: Services, lasting_aws: AwsStandIn, airflow: FakeAirflow) -> 
             tables.Table(name).delete_item(Key={key: item[key]})
     tables.meta.client.close()
     airflow.runs.clear()
+    airflow.stopped.clear()
     airflow.down = False
     return wired
 

@@ -81,6 +81,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/jobs/<job_id>/delete"): Row("/jobs/{job_id}/delete", JOB_PAGE),
     # The owner, who comes first, deletes it.
     ("POST", "/jobs/<job_id>/delete"): Row("/jobs/{job_id}/delete", (400, 302, 404, 404) + (302,) * 6),
+    ("POST", "/jobs/<job_id>/cancel"): Row("/jobs/{job_id}/cancel", (400, 409, 404, 404) + (302,) * 6),
     ("GET", "/plan/"): Row("/plan/", PAGE),
     ("POST", "/plan/"): Row("/plan/", (400, 422, 422, 422) + (302,) * 6),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
@@ -103,6 +104,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/jobs"): Row("/api/v1/jobs", (401, 200, 422, 422, 200, 422, 401, 401, 401, 401), new_job),
     ("GET", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL),
     ("DELETE", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", (401, 204, 404, 404, 204, 404) + (401,) * 4),
+    # The row's job is COMPLETED.
+    ("POST", "/api/v1/jobs/<job_id>/cancel"): Row(
+        "/api/v1/jobs/{job_id}/cancel", (401, 409, 404, 404, 409, 404, 401, 401, 401, 401)
+    ),
     ("GET", "/api/v1/jobs/<job_id>/log"): Row("/api/v1/jobs/{job_id}/log", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/summary"): Row("/api/v1/jobs/{job_id}/summary", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/download/<what>"): Row("/api/v1/jobs/{job_id}/download/vcf", LINK),
@@ -212,6 +217,8 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
             ("/api/v1/subscribe", None),
             ("/plan/", None),
             (f"/jobs/{kept}/delete", None),
+            (f"/jobs/{kept}/cancel", None),
+            (f"/api/v1/jobs/{kept}/cancel", None),
             ("/cli/authorize", None),
             ("/logout/", None),
         )

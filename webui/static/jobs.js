@@ -21,6 +21,7 @@ async function step() {
     const row = rows.get(job.job_id);
     if (show(row.querySelector(".chip"), job.status)) announce(`${job.file_name}: ${row.querySelector(".chip").textContent}`);
     row.querySelector(".so-far").textContent = besides(job);
+    if (job.complete_time) row.querySelector(".cancel")?.remove();
   }
   return true;
 }

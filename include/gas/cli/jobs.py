@@ -1,4 +1,4 @@
-"""``gas submit, jobs, show, log, download, delete``: annotating on a GAS server from the command line."""
+"""``gas submit, jobs, show, log, download, cancel, delete``: annotating on a GAS server from the command line."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def register(app: typer.Typer) -> None:
         ("show", show),
         ("log", log),
         ("download", download),
+        ("cancel", cancel),
         ("delete", delete),
     ):
         app.command(name, epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
@@ -218,6 +219,16 @@ def download(
     else:
         for file in files:
             typer.echo(file.path)
+
+
+def cancel(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """End a job before it is done; what it made so far is removed, what was uploaded stays."""
+    with connect(server) as client:
+        job = client.cancel(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(f"{job['job_id']} {job['status']}")
 
 
 def delete(
