@@ -52,6 +52,14 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         expires_in_s=_SIZE,
     ),
     "NewJob": _object(job_id=_JOB_ID, file_name=_TEXT, reference=_TEXT),
+    "Rerun": {
+        "type": "object",
+        "properties": {
+            "job_id": {**_JOB_ID, "description": "Of the new job; one is made where it is left out"},
+            "reference": {**_TEXT, "description": "The one of the job where it is left out"},
+        },
+    },
+    "NewName": _object(file_name=_TEXT),
     "JobStatus": {"type": "string", "enum": [status.value for status in JobStatus]},
     "Progress": _object(stage=_TEXT, done=_SIZE, total=_SIZE),
     "OutputFile": _object(

@@ -104,6 +104,8 @@ class JobsView(BaseView):
             ended=job.job_status.ended,
             stuck=job.job_status is JobStatus.PENDING and time.time() - job.submit_time > STUCK_S,
             advice=show.advice(job.error_kind),
+            references=[reference.name for reference in services().references.list()] if job.job_status.ended else [],
+            new_job_id=new_job_id(),
         )
 
     @expose("/<job_id>/delete")

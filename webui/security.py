@@ -40,7 +40,7 @@ NO_PASSWORD = "!"  # noqa: S105 - says that there is none
 ROLES = {
     USER_ROLE: [
         ["JobsView$", "can_(mine|new|one|confirm|delete)$"],
-        ["JobActionsView$", "can_cancel$"],
+        ["JobActionsView$", "can_(cancel|rerun|rename)$"],
         ["PlanView$", "can_(show|change)$"],
         ["CommandLineView$", "can_(ask|decide)$"],
         ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|TokenApi)$", "can_.*$"],

@@ -38,7 +38,7 @@ from gas.errors import (
     Unavailable,
     UploadTooLarge,
 )
-from gas.job import JOB_ID, JobStatus
+from gas.job import JOB_ID, JobStatus, new_job_id
 from gas.transfers import ATTEMPTS, TIMEOUT, TRANSIENT, ByteProgress, back_off, storage_client
 
 DEFAULT_SERVER = "http://localhost:8800"
@@ -318,6 +318,26 @@ class Client:
         :raises NotFound: there is no such job, or it is somebody else's.
         """
         return cast(JobJson, self._json("POST", f"{_job_path(job_id)}/cancel"))
+
+    def rerun(self, job_id: str, *, reference: str | None = None) -> JobJson:
+        """Run a job that has ended again on the same input, as a new job. One call makes one job.
+
+        :param reference: the one of the job when None.
+        :raises Conflict: it has not ended.
+        :raises InputError: what was uploaded is no longer there.
+        :raises ReferenceProblem: the server has no such reference.
+        :raises UploadTooLarge: the input is larger than the person's plan allows now.
+        """
+        body = {"job_id": new_job_id(), **({"reference": reference} if reference else {})}
+        return cast(JobJson, self._json("POST", f"{_job_path(job_id)}/rerun", body=body))
+
+    def rename(self, job_id: str, file_name: str) -> JobJson:
+        """Give the job's file another name; its downloads are called after it.
+
+        :raises InputError: it is no name that can be shown.
+        :raises NotFound: there is no such job, or it is somebody else's.
+        """
+        return cast(JobJson, self._json("PATCH", _job_path(job_id), body={"file_name": file_name}))
 
     def delete(self, job_id: str) -> None:
         """Delete a job with everything it has, for good. Repeating it is safe.

@@ -300,6 +300,22 @@ class JobsTable:
             done=lambda job: job.job_status is JobStatus.CANCELLED,
         )
 
+    def rename(self, job_id: str, user_id: str, file_name: str) -> Job:
+        """Show the person's own job under another file name. The caller has checked the name.
+
+        :raises NotFound: when it is not the person's, or is being deleted.
+        """
+        try:
+            item = self._table.update(
+                job_id,
+                update="SET input_file_name = :name",
+                condition="user_id = :user AND (attribute_not_exists(storage_state) OR storage_state <> :deleting)",
+                values={":name": file_name, ":user": user_id, ":deleting": StorageState.DELETING},
+            )
+        except ConditionFailed:
+            raise _no_such(job_id) from None
+        return job_from_item(item)
+
     def settle_cancelled(self, job_id: str) -> None:
         """Nobody has anything to do for a CANCELLED job any more; one that is being deleted is left as it is."""
         with suppress(ConditionFailed):

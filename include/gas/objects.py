@@ -112,6 +112,22 @@ class Objects:
             bucket=bucket, key=key, version_id=head["VersionId"], sha256="", size_bytes=head["ContentLength"]
         )
 
+    def copy_input(self, stored: StoredObject, *, user_id: str, job_id: str) -> None:
+        """Have S3 copy exactly this version to where the upload of another job lies; nothing passes through here.
+
+        :raises InputError: when that version is no longer there.
+        """
+        try:
+            self._aws.s3.copy(
+                CopySource={"Bucket": stored.bucket, "Key": stored.key, "VersionId": stored.version_id},
+                Bucket=self._settings.inputs_bucket,
+                Key=self.input_key(user_id=user_id, job_id=job_id),
+            )
+        except ClientError as error:
+            if code(error) in GONE:
+                raise InputError("the uploaded file is no longer there; upload it again") from error
+            raise
+
     def presigned_download(
         self,
         stored: StoredObject,

@@ -139,6 +139,9 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._serve("POST")
 
+        def do_PATCH(self) -> None:
+            self._serve("PATCH")
+
         def do_DELETE(self) -> None:
             self._serve("DELETE")
 
@@ -281,6 +284,20 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
             job["status"] = "CANCELLED"
             self._json(job)
 
+        def rerun(self, job_id: str) -> None:
+            old, asked = self._job(job_id), self._body()
+            new = asked["job_id"] not in gas.jobs
+            if new:
+                made = gas.add_job(file_name=old["file_name"], reference=asked.get("reference", old["reference"]))
+                gas.jobs[asked["job_id"]] = {**gas.jobs.pop(made), "job_id": asked["job_id"]}
+            self._json(gas.jobs[asked["job_id"]], 201 if new else 200)
+
+        def rename(self, job_id: str) -> None:
+            asked = self._body()
+            job = self._job(job_id)
+            job["file_name"] = asked["file_name"]
+            self._json(job)
+
         def log(self, job_id: str) -> None:
             if "outputs" not in self._job(job_id):
                 raise _Refused(404, "not-found", "this job has no log")
@@ -359,6 +376,8 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
         (rf"GET {api}/jobs/([^/]+)", Handler.show),
         (rf"DELETE {api}/jobs/([^/]+)", Handler.delete),
         (rf"POST {api}/jobs/([^/]+)/cancel", Handler.cancel),
+        (rf"POST {api}/jobs/([^/]+)/rerun", Handler.rerun),
+        (rf"PATCH {api}/jobs/([^/]+)", Handler.rename),
         (rf"POST {api}/(subscribe|unsubscribe)", Handler.change_plan),
         (rf"GET {api}/jobs/([^/]+)/log", Handler.log),
         (rf"GET {api}/jobs/([^/]+)/summary", Handler.summary),

@@ -381,6 +381,22 @@ class TestLooking:
         ended = gas("cancel", server.add_job(status="COMPLETED"))
         assert (ended.code, "has ended meanwhile" in ended.err) == (1, True)
 
+    def test_job_is_run_again_as_one_new_job(self, gas: Gas, server: GasServer) -> None:
+        """A lost answer makes no second job; with --wait the command ends with the new job's outcome."""
+        job_id = server.add_job(status="COMPLETED")
+        server.faults = [Fault(f"POST /api/v1/jobs/{job_id}/rerun", after_doing=True)]
+        new = gas("rerun", job_id, "--reference", "wuhan").out.strip()
+        assert set(server.jobs) == {job_id, new}
+        assert server.jobs[new]["reference"] == "wuhan"
+        server.outcome = {"status": "FAILED", "error": "line 3: no"}
+        assert gas("rerun", job_id, "--wait").code == 6
+
+    def test_job_is_renamed(self, gas: Gas, server: GasServer) -> None:
+        """The job is called by its new name, which is told."""
+        job_id = server.add_job()
+        assert gas("rename", job_id, "trio 7.vcf").out == "trio 7.vcf\n"
+        assert server.jobs[job_id]["file_name"] == "trio 7.vcf"
+
     def test_plan_is_changed(self, gas: Gas, server: GasServer) -> None:
         """An upgrade and its undoing, each told in a sentence; with --json the account as it is then."""
         assert "on its way back" in gas("subscribe").err

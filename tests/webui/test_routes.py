@@ -56,6 +56,10 @@ def new_job(job_id: str) -> dict[str, object]:
     return {"job_id": job_id, "file_name": "a.vcf", "reference": "sars-cov-2"}
 
 
+def new_name(_: str) -> dict[str, object]:
+    return {"file_name": "b.vcf"}
+
+
 def bad_code(_: str) -> dict[str, object]:
     return {"code": "x", "code_verifier": "x" * 43, "redirect_uri": "http://127.0.0.1:5000/callback"}
 
@@ -82,6 +86,9 @@ TABLE: dict[tuple[str, str], Row] = {
     # The owner, who comes first, deletes it.
     ("POST", "/jobs/<job_id>/delete"): Row("/jobs/{job_id}/delete", (400, 302, 404, 404) + (302,) * 6),
     ("POST", "/jobs/<job_id>/cancel"): Row("/jobs/{job_id}/cancel", (400, 409, 404, 404) + (302,) * 6),
+    # The row sends no new id and no name.
+    ("POST", "/jobs/<job_id>/rerun"): Row("/jobs/{job_id}/rerun", (400, 422, 404, 404) + (302,) * 6),
+    ("POST", "/jobs/<job_id>/name"): Row("/jobs/{job_id}/name", (400, 422, 404, 404) + (302,) * 6),
     ("GET", "/plan/"): Row("/plan/", PAGE),
     ("POST", "/plan/"): Row("/plan/", (400, 422, 422, 422) + (302,) * 6),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
@@ -108,6 +115,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/jobs/<job_id>/cancel"): Row(
         "/api/v1/jobs/{job_id}/cancel", (401, 409, 404, 404, 409, 404, 401, 401, 401, 401)
     ),
+    ("POST", "/api/v1/jobs/<job_id>/rerun"): Row(
+        "/api/v1/jobs/{job_id}/rerun", (401, 201, 404, 404, 201, 404, 401, 401, 401, 401)
+    ),
+    ("PATCH", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL, new_name),
     ("GET", "/api/v1/jobs/<job_id>/log"): Row("/api/v1/jobs/{job_id}/log", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/summary"): Row("/api/v1/jobs/{job_id}/summary", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/download/<what>"): Row("/api/v1/jobs/{job_id}/download/vcf", LINK),
@@ -219,6 +230,9 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
             (f"/jobs/{kept}/delete", None),
             (f"/jobs/{kept}/cancel", None),
             (f"/api/v1/jobs/{kept}/cancel", None),
+            (f"/jobs/{kept}/rerun", None),
+            (f"/api/v1/jobs/{kept}/rerun", None),
+            (f"/jobs/{kept}/name", None),
             ("/cli/authorize", None),
             ("/logout/", None),
         )
@@ -226,5 +240,6 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
     assert set(refused.values()) == {400}
     assert alice.open("/api/v1/token", method="DELETE").status_code == 400
     assert alice.open(f"/api/v1/jobs/{kept}", method="DELETE").status_code == 400
+    assert alice.open(f"/api/v1/jobs/{kept}", method="PATCH", json=new_name(kept)).status_code == 400
     assert [job["job_id"] for job in alice.get("/api/v1/jobs").json["jobs"]] == [kept]
     assert alice.get("/api/v1/me").json["tier"] == "free"

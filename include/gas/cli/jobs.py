@@ -1,4 +1,4 @@
-"""``gas submit, jobs, show, log, download, cancel, delete``: annotating on a GAS server from the command line."""
+"""``gas submit``, ``jobs`` and what can be done with a job: annotating on a GAS server from the command line."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ def register(app: typer.Typer) -> None:
         ("log", log),
         ("download", download),
         ("cancel", cancel),
+        ("rerun", rerun),
+        ("rename", rename),
         ("delete", delete),
     ):
         app.command(name, epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
@@ -229,6 +231,48 @@ def cancel(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOpt
         print_json(job)
     else:
         typer.echo(f"{job['job_id']} {job['status']}")
+
+
+def rerun(
+    job_id: JobArgument,
+    *,
+    reference: Annotated[
+        str | None, typer.Option("--reference", "-r", help="Another reference genome; else the job's own.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the new job has ended.")] = False,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a job that has ended again on the same input, as a new job; nothing is uploaded again."""
+    with connect(server) as client:
+        job = client.rerun(job_id, reference=reference)
+        try:
+            if wait:
+                with _Board() as board:
+                    job = client.wait(job["job_id"], on_change=board.job)
+        finally:
+            if as_json:
+                print_json(job)
+            else:
+                typer.echo(job["job_id"])
+    if _failed(job):
+        raise _failure(job)
+
+
+def rename(
+    job_id: JobArgument,
+    file_name: Annotated[str, typer.Argument(metavar="NAME", help="What its file is called from now on.")],
+    *,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a job's file another name; its downloads are called after it."""
+    with connect(server) as client:
+        job = client.rename(job_id, file_name)
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(printable(job["file_name"]))
 
 
 def delete(
