@@ -20,7 +20,7 @@ from gas import services as gas_services
 from gas.errors import SettingsError
 from gas.services import Services
 from gas.settings import Settings
-from webui import account, api, errors, headers, job_actions, pages, security, show
+from webui import account, api, errors, explore, explore_api, headers, job_actions, pages, security, show
 from webui.access import is_api, is_page
 from webui.database import schema_lock
 from webui.globus import TokenIntrospection
@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     errors.install(app)
     show.install(app)
     account.install(app)
+    explore_api.install(app)
     app.before_request(canonical_host)
     with app.app_context(), schema_lock(db.engine):
         app.session_interface = DatabaseSessions(app, db)
@@ -64,6 +65,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         pages.register(builder)
         api.register(builder)
         job_actions.register(builder)
+        explore.register(builder)
+        explore_api.register(builder)
         db.session.commit()
         db.session.remove()
     return app

@@ -41,6 +41,8 @@ ROLES = {
     USER_ROLE: [
         ["JobsView$", "can_(mine|new|one|confirm|delete)$"],
         ["JobActionsView$", "can_(cancel|rerun|rename)$"],
+        ["ExploreView$", "can_table$"],
+        ["ExploreApi$", "can_(table|suggest|export)$"],
         ["PlanView$", "can_(show|change)$"],
         ["CommandLineView$", "can_(ask|decide)$"],
         ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|TokenApi)$", "can_.*$"],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,10 +27,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
+from gas.annotation.engine import annotate
 from gas.errors import Unavailable
 from gas.job import Job, JobStatus, Output, Progress, StoredObject, new_job_id
 from gas.provision import provision
-from gas.references import Reference
+from gas.references import Reference, ReferenceStore, demo_vcf
 from gas.services import Services, build
 from gas.settings import Settings
 from tests.conftest import AwsStandIn, free_ports
@@ -142,8 +146,9 @@ def globus(globus_server: Globus) -> Globus:
 
 
 @pytest.fixture(scope="session")
-def settings(postgres_url: str, sars_cov_2: Reference) -> Settings:
+def settings(postgres_url: str, sars_cov_2: Reference, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
+        table_cache=tmp_path_factory.mktemp("tables"),
         web_url=WEB_URL,
         web_secret_key=SecretStr("for tests"),
         web_database_url=SecretStr(postgres_url),
@@ -283,6 +288,23 @@ def operator(app: Flask, globus: Globus) -> Browser:
     return browser
 
 
+@functools.cache
+def annotated_demo(references: Path) -> Mapping[Output, bytes]:
+    """The files of a real result, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "demo.vcf.gz"
+        annotate(demo_vcf(), target, reference=ReferenceStore(references).get("sars-cov-2"))
+        return {
+            output: target.with_name(f"demo{ending}").read_bytes()
+            for output, ending in (
+                (Output.VCF, ".vcf.gz"),
+                (Output.INDEX, ".vcf.gz.tbi"),
+                (Output.TABLE, ".parquet"),
+                (Output.SUMMARY, ".summary.json"),
+            )
+        }
+
+
 class Jobs:
     """Makes jobs in the states that a test needs, with real objects behind them."""
 
@@ -365,7 +387,18 @@ class Jobs:
         self._services.jobs.start(job.job_id, "0001")
         return self._services.jobs.fail(job.job_id, "0001", error, kind)
 
-    def done(self, owner: str, *, summary: Mapping[str, Any] | None = None, **options: Any) -> Job:
+    def annotated(self, owner: str, **options: Any) -> Job:
+        """A finished job with a real result: the demo's VCF, annotated."""
+        return self.done(owner, files=annotated_demo(self._services.settings.references), **options)
+
+    def done(
+        self,
+        owner: str,
+        *,
+        summary: Mapping[str, Any] | None = None,
+        files: Mapping[Output, bytes] | None = None,
+        **options: Any,
+    ) -> Job:
         job = self.pending(owner, **options)
         self._services.jobs.start(job.job_id, "0001")
         bodies = {
@@ -374,6 +407,7 @@ class Jobs:
             Output.TABLE: b"the table",
             Output.LOG: self.LOG.encode(),
             Output.SUMMARY: json.dumps(summary or self.SUMMARY).encode(),
+            **(files or {}),
         }
         bucket = self._services.settings.results_bucket
         outputs = {
