@@ -18,6 +18,7 @@ from gas.profiles_table import Tier
 from webui import headers, show, tokens
 from webui.access import HEALTH_PATH, permitted, safe_next
 from webui.account import Account, current_account, public_form, services
+from webui.jobs_search import search_of
 
 JOBS_PER_PAGE = 25
 SUMMARY_BYTES = 4 << 20
@@ -60,15 +61,19 @@ class JobsView(BaseView):
     @permitted
     def mine(self) -> str:
         account = current_account()
-        page = services().jobs.of_user(account.user_id, limit=JOBS_PER_PAGE, cursor=request.args.get("cursor") or None)
-        jobs = [public_form(job, account) for job in page.items]
+        search = search_of(request.args)
+        cursor = request.args.get("cursor") or None
+        page = services().jobs.of_user(account.user_id, limit=JOBS_PER_PAGE, cursor=cursor, wanted=search.wanted)
         return render_template(
             "gas/jobs.html",
-            jobs=jobs,
-            here=request.full_path.rstrip("?"),
+            jobs=[public_form(job, account) for job in page.items],
+            search=search,
+            here=f"/jobs/?{search.query(cursor=cursor)}".rstrip("?"),
             limit=JOBS_PER_PAGE,
-            cursor=request.args.get("cursor", ""),
-            next_cursor=page.cursor,
+            cursor=cursor,
+            older=search.query(cursor=page.cursor) if page.cursor else None,
+            reached=show.day(page.reached),
+            references=[reference.name for reference in services().references.list()],
         )
 
     @expose("/new")

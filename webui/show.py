@@ -35,6 +35,13 @@ STATUS_WORDS = {
     "FAILED": "Failed",
     "CANCELLED": "Cancelled",
 }
+#: Where a result can be looked for.
+STORAGE_WORDS = {
+    "HOT": "ready to download",
+    "ARCHIVING": "moving to the archive",
+    "ARCHIVED": "in the archive",
+    "THAWING": "on its way back",
+}
 #: Where a result is that cannot be downloaded.
 PLACE_WORDS = {"ARCHIVED": "in the archive", "THAWING": "on its way back"}
 #: What each file is for.
@@ -83,7 +90,9 @@ class Summary:
 def install(app: Flask) -> None:
     """Give the templates their filters and words."""
     app.jinja_env.filters.update(size=size, count=count, when=when)
-    app.jinja_env.globals.update(STATUS_WORDS=STATUS_WORDS, PLACE_WORDS=PLACE_WORDS, OUTPUT_WORDS=OUTPUT_WORDS)
+    app.jinja_env.globals.update(
+        STATUS_WORDS=STATUS_WORDS, STORAGE_WORDS=STORAGE_WORDS, PLACE_WORDS=PLACE_WORDS, OUTPUT_WORDS=OUTPUT_WORDS
+    )
 
 
 def advice(error_kind: str | None) -> str:
@@ -122,6 +131,11 @@ def when(iso: str | None) -> Markup:
         return Markup("")
     moment = datetime.fromisoformat(iso).astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(iso, f"{moment:%Y-%m-%d %H:%M} UTC")
+
+
+def day(posix_s: int | None) -> str:
+    """A time as its day in UTC; empty for none."""
+    return "" if posix_s is None else f"{datetime.fromtimestamp(posix_s, UTC):%Y-%m-%d}"
 
 
 def summary_of(text: str) -> Summary:

@@ -253,11 +253,27 @@ class Client:
         except Unavailable as error:
             raise Unavailable(f"{error} (job {form['job_id']})") from error
 
-    def jobs(self, *, status: str | None = None, page_size: int = 50) -> Iterator[JobJson]:
-        """The person's jobs, newest first, fetched page by page as they are asked for."""
-        query: dict[str, str] = {"limit": str(page_size)}
-        if status is not None:
-            query["status"] = status
+    def jobs(
+        self,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        storage: str | None = None,
+        reference: str | None = None,
+        first_day: str | None = None,
+        last_day: str | None = None,
+        page_size: int = 50,
+    ) -> Iterator[JobJson]:
+        """The person's jobs, newest first, fetched page by page as they are asked for.
+
+        :param name: a part of the file name, in capitals or not.
+        :param storage: where the result lies: HOT, ARCHIVING, ARCHIVED or THAWING.
+        :param first_day: of submission, such as ``2026-11-24`` (UTC).
+        :param last_day: of submission.
+        """
+        looked_for = {"name": name, "status": status, "storage": storage, "reference": reference}
+        looked_for |= {"from": first_day, "to": last_day}
+        query = {"limit": str(page_size), **{word: value for word, value in looked_for.items() if value}}
         while True:
             page = self._json("GET", f"jobs?{urlencode(query)}")
             yield from cast(list[JobJson], page["jobs"])

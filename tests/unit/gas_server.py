@@ -64,6 +64,8 @@ class GasServer:
     """Of each uploaded job: bytes and SHA-256."""
     seen: Counter[str] = field(default_factory=Counter)
     """How often each ``METHOD /path`` was asked for."""
+    searches: list[dict[str, str]] = field(default_factory=list)
+    """The query of each list of jobs that was asked for."""
     resumed_at: list[int] = field(default_factory=list)
     """Where each download began that asked for a range."""
     tokens_at_storage: list[str] = field(default_factory=list)
@@ -254,6 +256,7 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
 
         def list_jobs(self) -> None:
             self._authorize()
+            gas.searches.append(self.query)
             jobs = [job for job in gas.jobs.values() if self.query.get("status") in (None, job["status"])]
             first, limit = int(self.query.get("cursor", 0)), int(self.query["limit"])
             following = str(first + limit) if first + limit < len(jobs) else None

@@ -397,6 +397,23 @@ class TestLooking:
         assert gas("rename", job_id, "trio 7.vcf").out == "trio 7.vcf\n"
         assert server.jobs[job_id]["file_name"] == "trio 7.vcf"
 
+    def test_jobs_are_looked_for(self, gas: Gas, server: GasServer) -> None:
+        """What is looked for reaches the server in its words; what is not named is not sent."""
+        looked_for = ("--name", "trio", "--storage", "archived", "-r", "grch38", "--from", "2026-11-01")
+        assert gas("jobs", *looked_for, "--to", "2026-11-24", "--limit", "5").code == 0
+        assert gas("jobs").code == 0
+        assert server.searches == [
+            {
+                "limit": "5",
+                "name": "trio",
+                "storage": "ARCHIVED",
+                "reference": "grch38",
+                "from": "2026-11-01",
+                "to": "2026-11-24",
+            },
+            {"limit": "20"},
+        ]
+
     def test_plan_is_changed(self, gas: Gas, server: GasServer) -> None:
         """An upgrade and its undoing, each told in a sentence; with --json the account as it is then."""
         assert "on its way back" in gas("subscribe").err

@@ -32,6 +32,15 @@ ORDER = (
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `gas jobs` shows it.")]
 
 
+class Place(StrEnum):
+    """Where the result of a finished job can lie."""
+
+    HOT = "HOT"
+    ARCHIVING = "ARCHIVING"
+    ARCHIVED = "ARCHIVED"
+    THAWING = "THAWING"
+
+
 class Wanted(StrEnum):
     """What ``gas download`` can be asked for."""
 
@@ -130,14 +139,34 @@ def _report_submitted(
 
 def list_jobs(
     *,
+    name: Annotated[str | None, typer.Option(help="Only jobs with this in their file name, in any case.")] = None,
     status: Annotated[JobStatus | None, typer.Option(help="Only jobs in this state.", case_sensitive=False)] = None,
+    storage: Annotated[
+        Place | None, typer.Option(help="Only jobs whose result lies there.", case_sensitive=False)
+    ] = None,
+    reference: Annotated[str | None, typer.Option("--reference", "-r", help="Only jobs on this reference.")] = None,
+    first_day: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="Only jobs submitted then or later: 2026-11-24, UTC.")
+    ] = None,
+    last_day: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="Only jobs submitted then or earlier.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List your jobs, newest first."""
     with connect(server) as client:
-        jobs = list(islice(client.jobs(status=status, page_size=min(limit, 100)), limit))
+        found = client.jobs(
+            name=name,
+            status=status,
+            storage=storage,
+            reference=reference,
+            first_day=first_day,
+            last_day=last_day,
+            page_size=min(limit, 100),
+        )
+        jobs = list(islice(found, limit))
     if as_json:
         print_json({"jobs": jobs})
         return
