@@ -111,6 +111,7 @@ class ExploreApi(GasApi):
             page, total = table.page(view), table.total(view)
             return {
                 "columns": [{"name": column.name, "kind": column.kind} for column in table.schema.values()],
+                "shown": list(view.columns),
                 "rows": [dict(zip(view.columns, map(export.plain, row), strict=True)) for row in page.rows],
                 "total": {"rows": total.rows, "variants": total.variants},
                 "view": view.query(table.schema),
@@ -238,6 +239,7 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 SCHEMAS: dict[str, dict[str, Any]] = {
     "TablePage": _object(
         columns={"type": "array", "items": _object(name=_TEXT, kind=_TEXT)},
+        shown={"type": "array", "items": _TEXT, "description": "The columns of the rows, in their order"},
         rows={"type": "array", "items": {"type": "object"}},
         total=_object(rows=_NUMBER, variants=_NUMBER),
         view={**_TEXT, "description": "The view as a query, without the page: what a stable link holds"},

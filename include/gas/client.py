@@ -15,7 +15,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -91,6 +91,25 @@ class ProgressJson(TypedDict):
     stage: str
     done: int
     total: int
+
+
+class TotalJson(TypedDict):
+    """How much of a table a filter lets through."""
+
+    rows: int
+    variants: int
+
+
+class TableJson(TypedDict):
+    """A page of a table: its rows by column, all columns there are, and where the next page begins."""
+
+    columns: list[dict[str, str]]
+    shown: list[str]
+    """Those of the rows, in their order."""
+    rows: list[dict[str, Any]]
+    total: TotalJson
+    view: str
+    next_cursor: str | None
 
 
 class JobJson(TypedDict):
@@ -376,6 +395,39 @@ class Client:
         """
         return self._json("GET", f"{_job_path(job_id)}/summary")
 
+    def table(self, job_id: str, view: Sequence[tuple[str, str]] = ()) -> TableJson:
+        """A page of the annotated variants of a finished job.
+
+        :param view: what to show, as keys and values of a link: ``("where", "gene:is:S")``, ``("sort", "-pos")``,
+            ``("columns", "pos,gene")``, ``("limit", "100")``, ``("cursor", next_cursor)``.
+        :raises InputError: naming what of it cannot be used.
+        :raises Conflict: the result is in the archive.
+        """
+        return cast(TableJson, self._json("GET", f"{_job_path(job_id)}/table?{urlencode(view)}"))
+
+    def export_table(
+        self, job_id: str, out: BinaryIO, *, form: str, view: Sequence[tuple[str, str]] = (), csq: bool = False
+    ) -> int:
+        """Write all rows of a view to a stream as they come; returns the bytes.
+
+        :param form: ``vcf``, ``tsv``, ``parquet``, ``jsonl`` or ``xlsx``.
+        :param csq: a VCF gets each variant's consequences as INFO/CSQ too.
+        :raises Unavailable: it broke off; what was written is not the whole.
+        """
+        query = urlencode([("format", form), *([("csq", "1")] if csq else []), *view])
+        size_bytes = 0
+        try:
+            with self._api.stream("GET", f"{_job_path(job_id)}/table/export?{query}") as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._refusal(response)
+                for chunk in response.iter_bytes():
+                    out.write(chunk)
+                    size_bytes += len(chunk)
+        except httpx.TransportError as error:
+            raise self._out_of_reach(error) from error
+        return size_bytes
+
     def download(
         self,
         job_id: str,
@@ -402,7 +454,7 @@ class Client:
             target /= _local_name(job["file_name"] if expected is None else expected["file_name"])
         if target.exists() and not overwrite:
             return _already_there(output, target, expected)
-        with _written_whole(target) as stream:
+        with written_whole(target) as stream:
             size_bytes, sha256 = transfers.fetch(
                 self._storage, lambda: self._link(job_id, output), stream, on_progress=on_progress
             )
@@ -537,7 +589,7 @@ def _local_name(file_name: str) -> str:
 
 
 @contextmanager
-def _written_whole(target: Path) -> Iterator[BinaryIO]:
+def written_whole(target: Path) -> Iterator[BinaryIO]:
     """A stream to a hidden file beside the target, which gets the target's name when the block ends well."""
     part = target.parent / f".gas-{secrets.token_hex(8)}.part"
     try:

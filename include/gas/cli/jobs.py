@@ -170,7 +170,7 @@ def list_jobs(
     if as_json:
         print_json({"jobs": jobs})
         return
-    _print_table(
+    print_table(
         ("JOB", "STATUS", "SUBMITTED", "REFERENCE", "FILE"),
         [(job["job_id"], job["status"], job["submit_time"], job["reference"], job["file_name"]) for job in jobs],
     )
@@ -393,7 +393,7 @@ def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """A table for a terminal; elsewhere tab-separated lines under their header, never cut short."""
     rows = [tuple(printable(cell) for cell in row) for row in rows]
     if not sys.stdout.isatty():
