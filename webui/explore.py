@@ -47,6 +47,8 @@ LABELS = {
     "after_stop": "After a stop",
     "most_severe": "Most severe",
     "carriers": "Carriers",
+    "type": "Type",
+    "size": "Bases gained",
 }
 OPERATOR_WORDS = {
     Operator.IS: "is",

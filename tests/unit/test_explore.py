@@ -141,6 +141,7 @@ QUERIES = [
     "where=impact:is:HIGH&where.1=gene:is:S&where.1=gene:is:N",
     "match=any&where=gene:is:S&where.2=impact:is:HIGH&where.2=pos:gt:500&sort=gene",
     "where=gene:is:nowhere&sort=pos",
+    "where=type:is:SNV&sort=size,-type",
 ]
 
 

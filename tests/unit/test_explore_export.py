@@ -49,6 +49,7 @@ class Result:
         annotate(demo_vcf(), self.path, reference=reference)
         self.vcf = self.path.read_bytes()
         self.parquet = (folder / "result.parquet").read_bytes()
+        self.summary = json.loads((folder / "result.summary.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -276,3 +277,11 @@ def test_a_vcf_that_lacks_a_record_is_no_whole_export(real: Table, result: Resul
     short = gzip.compress(b"\n".join(gzip.decompress(result.vcf).split(b"\n")[:-5]) + b"\n")
     with pytest.raises(Damaged, match="which the VCF does not have"):
         b"".join(vcf.chunks(real, View.parse([], real.schema), [short]))
+
+
+def test_types_and_sizes_are_those_of_the_summary(real: Table, result: Result) -> None:
+    """What follows from the alleles is counted there in the same way, so its bars and the table agree."""
+    for what, counted in (("type", "by_kind"), ("size", "indel_sizes")):
+        for value, variants in result.summary[counted].items():
+            asked = View.parse([("where", f"{what}:is:{value}")], real.schema)
+            assert real.total(asked).variants == variants

@@ -26,6 +26,8 @@ _CHUNK = 1 << 20
 #: What a spreadsheet may take for a formula when it comes first.
 _FORMULA = re.compile(r"^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"^[+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?$")
+#: Texts that begin otherwise need no closer look.
+_SUSPECT = frozenset("=+-@\uff1d\uff0b\uff0d\uff20 ")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -92,6 +94,8 @@ def is_risky(text: str) -> bool:
 
 def inert(text: str) -> str:
     """The text as a spreadsheet shows it and does not act upon it, on one line and without tabs."""
+    if text.isprintable() and text[:1] not in _SUSPECT:
+        return text
     return _CONTROL.sub(" ", f"'{text}" if is_risky(text) else text)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from gas.annotation.report import KIND_SQL
 from gas.errors import InputError, Unavailable
 from gas.explore.cache import TableCache
 from gas.explore.view import Column, Condition, Cursor, Kind, Match, Operator, Order, Schema, View, known
@@ -33,7 +34,12 @@ COUNTS = 1000
 MAX_SUGGESTIONS = 20
 #: The number of a row in the file, which Parquet itself does not store.
 _ROW = "file_row_number"
-_FILE = f"read_parquet(?, {_ROW}=true)"
+#: The file, and what follows from its alleles: nothing is worked out that a query does not name.
+_FILE = f"""(
+  SELECT *, {KIND_SQL} AS type,
+    CASE WHEN type IN ('insertion', 'deletion') THEN length(alt) - length(ref) END AS size
+  FROM read_parquet(?, {_ROW}=true)
+)"""
 #: What tells one variant from another: alleles of a record share ``rec``.
 _VARIANT = "hash(rec, pos, ref, alt)"
 _COMPARISONS = {
