@@ -19,6 +19,7 @@ from webui import headers, show, tokens
 from webui.access import HEALTH_PATH, permitted, safe_next
 from webui.account import Account, current_account, public_form, services
 from webui.jobs_search import search_of
+from webui.summary import summary_of
 
 JOBS_PER_PAGE = 25
 SUMMARY_BYTES = 4 << 20
@@ -97,7 +98,7 @@ class JobsView(BaseView):
         summary, trouble = None, None
         if job.job_status is JobStatus.COMPLETED:
             try:
-                summary = show.summary_of(services().objects.read_text(job.outputs[Output.SUMMARY], SUMMARY_BYTES))
+                summary = summary_of(services().objects.read_text(job.outputs[Output.SUMMARY], SUMMARY_BYTES))
             except GasError as error:
                 trouble = str(error)
         return render_template(

@@ -25,6 +25,14 @@ def api(job: Job, what: str = "") -> str:
     return f"/api/v1/jobs/{job.job_id}/table{what}"
 
 
+def archive(services: Services, job: Job) -> None:
+    """Take the result of a job to the archive."""
+    services.jobs.mark_notified(job.job_id)
+    job = services.jobs.get(job.job_id)
+    (claimed,) = services.storage.claim([job], token=new_token(), backend=ArchiveBackend.STORAGE_CLASS, delay_s=0)
+    services.storage.hot_deleted([services.storage.commit(claimed, "version of the cold copy", delay_s=0)])
+
+
 def links(text: str) -> list[str]:
     """Where a page's links lead."""
     return [unescape(href) for href in re.findall(r'href="([^"]+)"', text)]
@@ -129,10 +137,7 @@ def test_more_exports_at_once_than_a_process_bears_are_asked_to_wait(alice: Brow
 def test_an_archived_table_explains_itself(alice: Browser, job: Job, services: Services) -> None:
     """The API says 409, the page says what brings it back; a copy on this server changes nothing."""
     assert alice.get(api(job)).status_code == 200
-    services.jobs.mark_notified(job.job_id)
-    job = services.jobs.get(job.job_id)
-    (claimed,) = services.storage.claim([job], token=new_token(), backend=ArchiveBackend.STORAGE_CLASS, delay_s=0)
-    services.storage.hot_deleted([services.storage.commit(claimed, "version of the cold copy", delay_s=0)])
+    archive(services, job)
     for what in ("", "/suggest?column=gene", "/export?format=tsv"):
         answer = alice.get(api(job, what))
         assert (answer.status_code, answer.json["kind"]) == (409, "archived")
