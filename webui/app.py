@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 
 from gas import services as gas_services
 from gas.errors import SettingsError
+from gas.forecast import RecentTimes
 from gas.services import Services
 from gas.settings import Settings
 from webui import account, api, errors, explore, explore_api, headers, job_actions, pages, security, show
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app = Flask(__name__)
     app.config.update(configuration(settings))
     app.extensions["gas"] = services or gas_services.build(settings)
+    app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)
     db = SQLA(app)
     Csrf(app)
     headers.install(app, https=app.config["SESSION_COOKIE_SECURE"])

@@ -1,8 +1,9 @@
-"""What a person can do with a job of theirs: cancel it, run it again, give it another name."""
+"""What a person can do with a job of theirs: cancel it, run it again, give it another name, ask when it ends."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from flask import redirect, request
@@ -16,7 +17,7 @@ from gas.job import JOB_ID, new_job_id
 from webui.access import permitted, safe_next
 from webui.account import current_account, public_form, services
 from webui.api import GasApi, Text, body_as
-from webui.pages import owned_job
+from webui.pages import forecast_of, owned_job
 
 
 class Rerun(BaseModel):
@@ -83,6 +84,25 @@ class JobActionsApi(GasApi):
 
     route_base = "/api/v1/jobs"
     openapi_spec_tag = "Jobs"
+
+    @expose("/<job_id>/forecast")
+    @permitted
+    def forecast(self, job_id: str) -> dict[str, Any]:
+        """When a job may begin and end
+        ---
+        get:
+          summary: How many jobs wait before a job, and how long it may take; never a promise
+          parameters:
+          - JobId
+          responses:
+            200:
+              description: What can be said; nothing of a job that has ended
+              content: {application/json: {schema: {$ref: '#/components/schemas/Forecast'}}}
+            401: {$ref: '#/components/responses/Unauthorized'}
+            404: {$ref: '#/components/responses/NotFound'}
+        """
+        told = forecast_of(owned_job(job_id, current_account()), ask=True)
+        return {**asdict(told), "sentence": told.sentence}
 
     @expose("/<job_id>/cancel", methods=("POST",))
     @permitted

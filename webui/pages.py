@@ -6,13 +6,14 @@ import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import redirect, render_template, request
+from flask import current_app, redirect, render_template, request
 from flask_appbuilder import AppBuilder, BaseView, expose
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from gas import deletion, subscription
 from gas.errors import GasError, InputError, NotFound
+from gas.forecast import Forecast, RecentTimes, forecast
 from gas.job import JOB_ID, Job, JobStatus, Output, new_job_id
 from gas.profiles_table import Tier
 from webui import headers, show, tokens
@@ -110,6 +111,7 @@ class JobsView(BaseView):
             ended=job.job_status.ended,
             stuck=job.job_status is JobStatus.PENDING and time.time() - job.submit_time > STUCK_S,
             advice=show.advice(job.error_kind),
+            forecast=forecast_of(job, ask=False),
             references=[reference.name for reference in services().references.list()] if job.job_status.ended else [],
             new_job_id=new_job_id(),
         )
@@ -182,6 +184,15 @@ class CommandLineView(BaseView):
         else:
             answer = {"error": "access_denied", "state": asked.state}
         return redirect(f"{asked.redirect_uri}?{urlencode(answer)}")
+
+
+def forecast_of(job: Job, *, ask: bool) -> Forecast:
+    """When the job may begin and end.
+
+    :param ask: wait for Airflow to tell how long recent jobs took, rather than make do with what it told last.
+    """
+    recent: RecentTimes = current_app.extensions["gas-recent-times"]
+    return forecast(services(), job, recent=recent.asked() if ask else recent.known, now=time.time())
 
 
 def upload_origin() -> str:

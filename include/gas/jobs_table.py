@@ -434,6 +434,22 @@ class JobsTable:
         )
         return (row["job_id"] for row in rows)
 
+    def pending_before(self, job: Job) -> tuple[int, bool]:
+        """How many jobs, whoever's, wait for longer than this one, and whether there may be more than were looked at.
+
+        From an index.
+        """
+        rows = self._table.query_once(
+            index=OPEN_INDEX,
+            condition="#open = :yes AND submit_time < :then",
+            filter_expression="job_status = :pending",
+            values={":yes": PRESENT, ":then": job.submit_time, ":pending": JobStatus.PENDING},
+            names={"#open": "open"},
+            page=INDEX_PAGE,
+            forward=True,
+        )
+        return len(rows.items), rows.last_key is not None
+
     def submitted_between(self, after: int, before: int) -> Iterator[str]:
         """The ids of everybody's jobs submitted from ``after`` on and before ``before``; reads an index whole."""
         rows = self._table.scan(

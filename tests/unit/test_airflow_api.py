@@ -140,3 +140,11 @@ def test_only_a_run_that_goes_on_is_stopped(state: str, stopped: bool) -> None:
     airflow.api().stop("annotate", "r1")
     sent = [(request.method, json.loads(request.content)) for request in airflow.seen if request.method != "GET"]
     assert sent == ([("PATCH", {"state": "failed"})] if stopped else [])
+
+
+def test_durations_of_the_latest_runs_are_read() -> None:
+    """The latest successful runs, and of those each that tells how long it took."""
+    answer = {"dag_runs": [{"duration": 2.5}, {"duration": None}, {"duration": 1.0}]}
+    airflow = Airflow(lambda _: httpx.Response(200, json=answer))
+    assert airflow.api().durations("annotate", 3) == [2.5, 1.0]
+    assert str(airflow.seen[0].url.query, "ascii") == "state=success&order_by=-end_date&limit=3"

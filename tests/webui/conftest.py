@@ -29,6 +29,7 @@ from werkzeug.test import TestResponse
 
 from gas.annotation.engine import annotate
 from gas.errors import Unavailable
+from gas.forecast import RecentTimes
 from gas.job import Job, JobStatus, Output, Progress, StoredObject, new_job_id
 from gas.provision import provision
 from gas.references import Reference, ReferenceStore, demo_vcf
@@ -57,6 +58,7 @@ class FakeAirflow:
 
     runs: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
     down: bool = False
 
     def submit(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> bool:
@@ -64,6 +66,11 @@ class FakeAirflow:
             raise Unavailable("Airflow does not answer")
         self.runs.append(run_id)
         return True
+
+    def durations(self, dag_id: str, number: int) -> list[float]:
+        if self.down:
+            raise Unavailable("Airflow does not answer")
+        return self.took
 
     def stop(self, dag_id: str, run_id: str) -> None:
         if self.down:
@@ -187,6 +194,7 @@ def services(wired: Services, lasting_aws: AwsStandIn, airflow: FakeAirflow) -> 
     tables.meta.client.close()
     airflow.runs.clear()
     airflow.stopped.clear()
+    airflow.took = []
     airflow.down = False
     return wired
 
@@ -209,6 +217,7 @@ def app(built_app: Flask, services: Services, globus: Globus) -> Flask:
         session.remove()
     introspection = built_app.config["GLOBUS_INTROSPECTION"]
     introspection._answers.clear()
+    built_app.extensions["gas-recent-times"] = RecentTimes(services.airflow)
     return built_app
 
 

@@ -10,7 +10,7 @@ import pytest
 from gas.job import JobStatus
 from gas.services import Services
 from gas.settings import Settings
-from tests.webui.conftest import ALICE, Browser, FakeAirflow, Jobs
+from tests.webui.conftest import ALICE, BOB, Browser, FakeAirflow, Jobs
 
 
 def form(browser: Browser, path: str, **fields: str) -> tuple[int, str]:
@@ -171,3 +171,28 @@ def test_hostile_name_is_shown_as_it_is(alice: Browser, jobs: Jobs) -> None:
         page = alice.get(path).text
         assert "<script>alert" not in page
         assert "&#34;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;script&gt;.vcf" in page
+
+
+# When it may end.
+
+
+def test_waiting_job_tells_its_place(alice: Browser, jobs: Jobs, airflow: FakeAirflow) -> None:
+    """Jobs that wait for longer are counted, whoever's, and what they may take follows from recent ones."""
+    job = jobs.pending(ALICE)
+    for ago_s in (5, 10):
+        jobs.pending(BOB, ago_s=ago_s)
+    jobs.running(BOB, ago_s=20)
+    assert "2 jobs wait before it." in alice.get(f"/jobs/{job.job_id}").text
+    airflow.took = [600.0] * 10
+    told = alice.get(f"/api/v1/jobs/{job.job_id}/forecast").json
+    assert (told["ahead"], told["ahead_at_least"], told["usual_s"], told["left_s"]) == (2, False, [600, 600], None)
+    assert told["begins_in_s"] == 75  # two jobs over 16 slots
+    assert told["sentence"] in alice.get(f"/jobs/{job.job_id}").text
+
+
+def test_forecast_does_without_airflow(alice: Browser, jobs: Jobs, airflow: FakeAirflow) -> None:
+    """Where Airflow does not answer, only what the records say is told; of a job that has ended, nothing."""
+    airflow.down = True
+    told = alice.get(f"/api/v1/jobs/{jobs.pending(ALICE).job_id}/forecast").json
+    assert (told["sentence"], told["usual_s"]) == ("No job waits before it.", None)
+    assert alice.get(f"/api/v1/jobs/{jobs.done(ALICE).job_id}/forecast").json["sentence"] == ""

@@ -112,6 +112,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/jobs"): Row("/api/v1/jobs", (401, 200, 422, 422, 200, 422, 401, 401, 401, 401), new_job),
     ("GET", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL),
     ("DELETE", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", (401, 204, 404, 404, 204, 404) + (401,) * 4),
+    ("GET", "/api/v1/jobs/<job_id>/forecast"): Row("/api/v1/jobs/{job_id}/forecast", JOB_CALL),
     # The row's job is COMPLETED.
     ("POST", "/api/v1/jobs/<job_id>/cancel"): Row(
         "/api/v1/jobs/{job_id}/cancel", (401, 409, 404, 404, 409, 404, 401, 401, 401, 401)
