@@ -49,6 +49,7 @@ LABELS = {
     "carriers": "Carriers",
     "type": "Type",
     "size": "Bases gained",
+    "why_not": "Why not annotated",
 }
 OPERATOR_WORDS = {
     Operator.IS: "is",

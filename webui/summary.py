@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gas.errors import GasError
+from gas.explore.table import NO_GENE
 from webui.show import count
 
 #: Most frequent first; what a chart leaves out is in the files.
@@ -77,7 +78,6 @@ class Summary:
 
     headline: list[tuple[str, str]]
     charts: list[tuple[str, list[Bar]]]
-    skipped: list[tuple[str, int]]
     rows: list[dict[str, Any]]
     provenance: list[tuple[str, str]]
     phase_unknown: bool
@@ -129,6 +129,7 @@ def _summary(read: Mapping[str, Any]) -> Summary:
         ("Insertions and deletions, in bases", _sizes(read.get("indel_sizes") or {})),
         ("Single-base changes", _changes(read)),
     ]
+    charts.append(("Why not annotated", _why_not(counts)))
     if len(read["by_contig"]) > 1:
         contigs = list(read["by_contig"].items())[:CONTIGS]
         charts.append(("By contig", [_line(name, {"": n}, ("where", f"chrom:is:{name}")) for name, n in contigs]))
@@ -136,7 +137,6 @@ def _summary(read: Mapping[str, Any]) -> Summary:
     return Summary(
         headline=headline,
         charts=[(title, bars) for title, bars in drawn if bars],
-        skipped=_most(counts["skipped"], None),
         rows=list(read["first_rows"]),
         provenance=_provenance(provenance),
         phase_unknown=provenance["phase"] == "unknown",
@@ -187,6 +187,18 @@ def _changes(read: Mapping[str, Any]) -> list[_Line]:
         ]
         lines.append(_line(label, {"": read.get(label, 0)}, *groups, ("match", "any")))
     return lines
+
+
+def _why_not(counts: Mapping[str, Any]) -> list[_Line]:
+    """The reasons, with the rest: what could have a consequence, and lies outside of every gene."""
+    reasons = dict(_most(counts["skipped"], None))
+    rest = counts["unannotated"] - sum(reasons.values())
+    if rest > 0:
+        reasons[NO_GENE] = rest
+    columns = ("columns", "chrom,pos,id,ref,alt,type,why_not")
+    return [
+        _line(reason, {"": number}, ("where", f"why_not:is:{reason}"), columns) for reason, number in reasons.items()
+    ]
 
 
 def _most(counts: Mapping[str, int], limit: int | None) -> list[tuple[str, int]]:

@@ -285,3 +285,36 @@ def test_types_and_sizes_are_those_of_the_summary(real: Table, result: Result) -
         for value, variants in result.summary[counted].items():
             asked = View.parse([("where", f"{what}:is:{value}")], real.schema)
             assert real.total(asked).variants == variants
+
+
+def test_each_variant_without_a_consequence_says_why(sars_cov_2: Reference, tmp_path: Path) -> None:
+    """In the words and the numbers of the summary; what has a consequence has no reason."""
+    contig = "NC_045512.2"
+    alleles = {
+        100: "C .", 200: "T *", 241: "C T", 300: "C N", 400: "T <DEL>", 500: f"G G[{contig}:900[", 23403: "A G",
+        24000: "G *,A",
+    }  # fmt: skip
+    source = tmp_path / "odd.vcf"
+    source.write_text(
+        f"##fileformat=VCFv4.2\n##contig=<ID={contig},length=29903>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        + "".join(f"{contig}\t{pos}\t.\t{both.replace(' ', chr(9))}\t.\tPASS\t.\n" for pos, both in alleles.items())
+    )
+    annotate(source, tmp_path / "odd.vcf.gz", reference=sars_cov_2)
+    counts = json.loads((tmp_path / "odd.summary.json").read_text())["counts"]
+    shelf = Shelf.at(tmp_path / "cache")
+    with shelf.tables.open(shelf.store.put("v1", (tmp_path / "odd.parquet").read_bytes())) as opened:
+        asked = View.parse([("columns", "pos,why_not")], opened.schema)
+        assert shown(opened, asked) == [
+            (100, "no alternative allele"),
+            (200, "spanning deletion (*)"),
+            (241, "no gene of the reference there"),
+            (300, "allele with ambiguous bases"),
+            (400, "symbolic allele"),
+            (500, "breakend"),
+            (23403, None),
+            (24000, "spanning deletion (*)"),
+            (24000, None),
+        ]
+        for reason, variants in counts["skipped"].items():
+            assert opened.total(View.parse([("where", f"why_not:is:{reason}")], opened.schema)).variants == variants
+        assert opened.total(View.parse([("where", "why_not:filled")], opened.schema)).variants == counts["unannotated"]

@@ -33,6 +33,7 @@ def test_each_bar_leads_to_what_it_counts(alice: Browser, job: Job, jobs: Jobs) 
         "By type",
         "Insertions and deletions, in bases",
         "Single-base changes",
+        "Why not annotated",
     ]
     for title, bars in charts.items():
         for bar in bars:

@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from gas.annotation import check
 from gas.annotation.report import KIND_SQL
 from gas.errors import InputError, Unavailable
 from gas.explore.cache import TableCache
@@ -34,10 +35,19 @@ COUNTS = 1000
 MAX_SUGGESTIONS = 20
 #: The number of a row in the file, which Parquet itself does not store.
 _ROW = "file_row_number"
+#: Why an allele that could have a consequence has none; the other reasons are in the words of the check.
+NO_GENE = "no gene of the reference there"
 #: The file, and what follows from its alleles: nothing is worked out that a query does not name.
 _FILE = f"""(
   SELECT *, {KIND_SQL} AS type,
-    CASE WHEN type IN ('insertion', 'deletion') THEN length(alt) - length(ref) END AS size
+    CASE WHEN type IN ('insertion', 'deletion') THEN length(alt) - length(ref) END AS size,
+    CASE WHEN consequence IS NOT NULL THEN NULL
+         WHEN alt IS NULL THEN '{check.NO_ALT}'
+         WHEN alt = '*' THEN '{check.SPANNING}'
+         WHEN type = 'symbolic' THEN '{check.SYMBOLIC}'
+         WHEN type = 'breakend' THEN '{check.BREAKEND}'
+         WHEN regexp_matches(alt, '[^ACGT]') THEN '{check.AMBIGUOUS}'
+         ELSE '{NO_GENE}' END AS why_not
   FROM read_parquet(?, {_ROW}=true)
 )"""
 #: What tells one variant from another: alleles of a record share ``rec``.

@@ -38,13 +38,13 @@ FIRST_COLUMNS = (
     *("chrom", "pos", "id", "ref", "alt", "gene", "consequence", "impact", "protein_change", "dna_change"),
     *("transcript", "carriers"),
 )
-#: Besides the columns of the file, ``type`` says what kind of change an allele is, and ``size`` how many bases an
-#: insertion or deletion gains or loses. What is none of these is a source's.
+#: Besides the columns of the file, ``type`` says what kind of change an allele is, ``size`` how many bases an insertion
+#: or deletion gains or loses, ``why_not`` why an allele has no consequence. What is none of these is a source's.
 ENGINE_COLUMNS = frozenset(
     {
         *("rec", "chrom", "pos", "id", "ref", "alt", "qual", "filter", "consequence", "impact", "gene", "transcript"),
         *("biotype", "strand", "protein_change", "amino_acid_change", "dna_change", "after_stop", "most_severe"),
-        *("carriers", "type", "size"),
+        *("carriers", "type", "size", "why_not"),
     }
 )
 
