@@ -21,7 +21,7 @@ from gas.errors import SettingsError
 from gas.forecast import RecentTimes
 from gas.services import Services
 from gas.settings import Settings
-from webui import account, api, errors, explore, explore_api, headers, job_actions, pages, security, show
+from webui import account, api, errors, explore, explore_api, headers, job_actions, pages, security, share, show
 from webui.access import is_api, is_page
 from webui.database import schema_lock
 from webui.globus import TokenIntrospection
@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         pages.register(builder)
         api.register(builder)
         job_actions.register(builder)
+        share.register(builder)
         explore.register(builder)
         explore_api.register(builder)
         db.session.commit()

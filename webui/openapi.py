@@ -23,6 +23,8 @@ def _list_of(name: str) -> dict[str, Any]:
     return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
 
 
+_DAYS = {"type": "integer", "minimum": 1, "maximum": 365, "default": 7, "description": "How long it is good"}
+
 JOB_ID = {"required": True, "schema": _JOB_ID, "description": "The job's id"}
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -110,6 +112,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         storage={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Storage"}]},
     ),
     "Jobs": _object(jobs=_list_of("Job"), next_cursor=_MAYBE_TEXT),
+    "NewShareLink": {"type": "object", "properties": {"days": _DAYS}},
+    "ShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME),
+    "ShareLinks": _object(links=_list_of("ShareLink")),
+    "MadeShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME, url=_TEXT),
     "CodeExchange": _object(code=_TEXT, code_verifier=_TEXT, redirect_uri=_TEXT),
     "Token": _object(access_token=_TEXT, token_type=_TEXT, expires_in=_SIZE, scope=_TEXT),
     "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT, kind=_TEXT),

@@ -141,6 +141,16 @@ class ReferenceJson(TypedDict):
     default: NotRequired[bool]
 
 
+class ShareLinkJson(TypedDict):
+    """A link to a result. Times are ISO 8601 in UTC."""
+
+    id: int
+    created_at: str
+    expires_at: str
+    url: NotRequired[str]
+    """Its address, told when it is made."""
+
+
 class TokenJson(TypedDict):
     """What a completed ``gas login`` yields. ``expires_in`` is in seconds."""
 
@@ -373,6 +383,23 @@ class Client:
         :raises NotFound: there is no such job, or it is somebody else's.
         """
         return cast(JobJson, self._json("PATCH", _job_path(job_id), body={"file_name": file_name}))
+
+    def share(self, job_id: str, *, days: int = 7) -> ShareLinkJson:
+        """Make a link that shows the job's result, and nothing else, to whoever has it; its address is told this once.
+
+        :raises Conflict: the job has no result.
+        :raises InputError: ``days`` is not 1 to 365.
+        """
+        # Not repeated: a link whose address was lost on the way would be good, and nobody's.
+        return cast(ShareLinkJson, self._json("POST", f"{_job_path(job_id)}/links", body={"days": days}, attempts=1))
+
+    def share_links(self, job_id: str) -> list[ShareLinkJson]:
+        """The links to the job's result that are good, the newest first; without their addresses."""
+        return cast(list[ShareLinkJson], self._json("GET", f"{_job_path(job_id)}/links")["links"])
+
+    def unshare(self, job_id: str) -> None:
+        """Make every link to the job's result worthless. Repeating it is safe."""
+        self._exchange("DELETE", f"{_job_path(job_id)}/links")
 
     def delete(self, job_id: str) -> None:
         """Delete a job with everything it has, for good. Repeating it is safe.

@@ -57,6 +57,8 @@ class GasServer:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     tier: str = "free"
     deleted: set[str] = field(default_factory=set)
+    links: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Of each job: the links to its result."""
     outputs: dict[str, bytes] = field(default_factory=lambda: {"vcf": RESULT, "index": b"TBI", "log": b"MODERATE 3\n"})
     claimed_sha256: str | None = None
     """What the records say of the VCF's checksum; the truth when None."""
@@ -301,6 +303,22 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
             job["file_name"] = asked["file_name"]
             self._json(job)
 
+        def share(self, job_id: str) -> None:
+            days = self._body()["days"]
+            self._job(job_id)
+            link = {"id": len(gas.links) + 1, "created_at": "2026-11-24T20:00:00Z", "expires_at": f"in {days} days"}
+            gas.links[job_id] = [link, *gas.links.get(job_id, [])]
+            self._json({**link, "url": f"{gas.url}/shared/secret"}, 201)
+
+        def list_links(self, job_id: str) -> None:
+            self._job(job_id)
+            self._json({"links": gas.links.get(job_id, [])})
+
+        def unshare(self, job_id: str) -> None:
+            self._job(job_id)
+            gas.links.pop(job_id, None)
+            self._send(204, b"")
+
         def log(self, job_id: str) -> None:
             if "outputs" not in self._job(job_id):
                 raise _Refused(404, "not-found", "this job has no log")
@@ -381,6 +399,9 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
         (rf"POST {api}/jobs/([^/]+)/cancel", Handler.cancel),
         (rf"POST {api}/jobs/([^/]+)/rerun", Handler.rerun),
         (rf"PATCH {api}/jobs/([^/]+)", Handler.rename),
+        (rf"POST {api}/jobs/([^/]+)/links", Handler.share),
+        (rf"GET {api}/jobs/([^/]+)/links", Handler.list_links),
+        (rf"DELETE {api}/jobs/([^/]+)/links", Handler.unshare),
         (rf"POST {api}/(subscribe|unsubscribe)", Handler.change_plan),
         (rf"GET {api}/jobs/([^/]+)/log", Handler.log),
         (rf"GET {api}/jobs/([^/]+)/summary", Handler.summary),

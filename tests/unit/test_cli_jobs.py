@@ -414,6 +414,21 @@ class TestLooking:
             {"limit": "20"},
         ]
 
+    def test_result_is_shared_and_unshared(self, gas: Gas, server: GasServer) -> None:
+        """The link's address alone is printed; the list tells what is good, and --revoke ends all."""
+        job_id = server.add_job(status="COMPLETED")
+        made = gas("share", job_id, "--days", "30")
+        assert made.out == f"{server.url}/shared/secret\n"
+        assert "good until in 30 days" in made.err
+        assert gas("share", job_id, "--json").document["expires_at"] == "in 7 days"
+        assert gas("share", job_id, "--list").out.splitlines()[1:] == [
+            "2\t2026-11-24T20:00:00Z\tin 7 days",
+            "1\t2026-11-24T20:00:00Z\tin 30 days",
+        ]
+        assert gas("share", job_id, "--revoke", "--list").code == 2
+        assert (gas("share", job_id, "--revoke").code, server.links) == (0, {})
+        assert gas("share", job_id, "--list", "--json").document["links"] == []
+
     def test_plan_is_changed(self, gas: Gas, server: GasServer) -> None:
         """An upgrade and its undoing, each told in a sentence; with --json the account as it is then."""
         assert "on its way back" in gas("subscribe").err

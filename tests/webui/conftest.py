@@ -211,7 +211,7 @@ def app(built_app: Flask, services: Services, globus: Globus) -> Flask:
     """The web app with nobody known to it."""
     with built_app.app_context():
         session = built_app.appbuilder.session
-        tables = "ab_user, ab_user_role, gas_api_token, gas_login_code, gas_web_session"
+        tables = "ab_user, ab_user_role, gas_api_token, gas_login_code, gas_share_link, gas_web_session"
         session.execute(text(f"TRUNCATE {tables} CASCADE"))
         session.commit()
         session.remove()

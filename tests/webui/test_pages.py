@@ -218,7 +218,7 @@ def test_account_box_and_upload_form_follow_the_plan(alice: Browser, services: S
     """Plan and limit are on every page, and the form tells a free user of the upgrade when over it."""
     free = alice.get("/jobs/new").text
     assert "1 MiB a file" in free
-    assert "ask the operator of this server for the upgrade" in free
+    assert "you can upgrade under My plan" in free
     services.profiles.set_tier(ALICE, Tier.PREMIUM)
     premium = alice.get("/jobs/new").text
     assert "2 MiB a file" in premium

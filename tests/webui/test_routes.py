@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from tests.webui.conftest import ALICE, BOB, WEB_URL, Browser, Globus, Jobs
-from webui import tokens
+from webui import share_links, tokens
 
 CALLERS = (
     "anonymous",
@@ -90,6 +90,11 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/jobs/<job_id>/rerun"): Row("/jobs/{job_id}/rerun", (400, 422, 404, 404) + (302,) * 6),
     ("POST", "/jobs/<job_id>/name"): Row("/jobs/{job_id}/name", (400, 422, 404, 404) + (302,) * 6),
     ("GET", "/jobs/<job_id>/table"): Row("/jobs/{job_id}/table", JOB_PAGE),
+    ("GET", "/jobs/<job_id>/share"): Row("/jobs/{job_id}/share", JOB_PAGE),
+    ("POST", "/jobs/<job_id>/share"): Row("/jobs/{job_id}/share", (400, 422, 404, 404) + (302,) * 6),
+    ("POST", "/jobs/<job_id>/share/revoke"): Row("/jobs/{job_id}/share/revoke", (400, 404, 404, 404) + (302,) * 6),
+    ("GET", "/shared/<token>"): Row("/shared/{share}", OPEN),
+    ("GET", "/shared/<token>/download/<what>"): Row("/shared/{share}/download/vcf", AWAY),
     ("GET", "/plan/"): Row("/plan/", PAGE),
     ("POST", "/plan/"): Row("/plan/", (400, 422, 422, 422) + (302,) * 6),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
@@ -127,6 +132,17 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/api/v1/jobs/<job_id>/table"): Row("/api/v1/jobs/{job_id}/table", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/table/suggest"): Row("/api/v1/jobs/{job_id}/table/suggest?column=gene", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/table/export"): Row("/api/v1/jobs/{job_id}/table/export?format=vcf", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/links"): Row("/api/v1/jobs/{job_id}/links", JOB_CALL),
+    ("POST", "/api/v1/jobs/<job_id>/links"): Row(
+        "/api/v1/jobs/{job_id}/links", (401, 201, 404, 404, 201, 404, 401, 401, 401, 401)
+    ),
+    ("DELETE", "/api/v1/jobs/<job_id>/links"): Row(
+        "/api/v1/jobs/{job_id}/links", (401, 204, 404, 404, 204, 404, 401, 401, 401, 401)
+    ),
+    # The owner, who comes first, revokes it.
+    ("DELETE", "/api/v1/jobs/<job_id>/links/<int:link_id>"): Row(
+        "/api/v1/jobs/{job_id}/links/{link}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401)
+    ),
     ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
     ("DELETE", "/api/v1/token"): Row("/api/v1/token", (401, 403, 403, 403, 204, 204, 401, 401, 401, 401)),
 }
@@ -203,7 +219,8 @@ def test_who_may_call(key: tuple[str, str], app: Flask, callers: dict[str, Calla
     job = jobs.annotated(ALICE) if "/table" in key[1] else jobs.done(ALICE)
     with app.app_context():
         user = app.appbuilder.sm.find_user(username=BOB).id
-    path = row.path.format(job_id=job.job_id, user=user)
+        token, link = share_links.create(app.appbuilder.session, job, days=1)
+        path = row.path.format(job_id=job.job_id, user=user, share=token, link=link.id)
     body = row.json(job.job_id) if row.json else None
     got = {name: callers[name](key[0], path, body).status_code for name in CALLERS}
     assert got == dict(zip(CALLERS, row.expected, strict=True))
@@ -238,6 +255,9 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
             (f"/jobs/{kept}/rerun", None),
             (f"/api/v1/jobs/{kept}/rerun", None),
             (f"/jobs/{kept}/name", None),
+            (f"/jobs/{kept}/share", None),
+            (f"/jobs/{kept}/share/revoke", None),
+            (f"/api/v1/jobs/{kept}/links", None),
             ("/cli/authorize", None),
             ("/logout/", None),
         )
@@ -245,6 +265,7 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
     assert set(refused.values()) == {400}
     assert alice.open("/api/v1/token", method="DELETE").status_code == 400
     assert alice.open(f"/api/v1/jobs/{kept}", method="DELETE").status_code == 400
+    assert alice.open(f"/api/v1/jobs/{kept}/links", method="DELETE").status_code == 400
     assert alice.open(f"/api/v1/jobs/{kept}", method="PATCH", json=new_name(kept)).status_code == 400
     assert [job["job_id"] for job in alice.get("/api/v1/jobs").json["jobs"]] == [kept]
     assert alice.get("/api/v1/me").json["tier"] == "free"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from gas.cli.server import EXIT_CODES, JsonOption, ServerOption, connect, print_json, printable, say
-from gas.errors import GasError, JobFailed
+from gas.errors import GasError, InputError, JobFailed
 from gas.job import JobStatus, Output
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def register(app: typer.Typer) -> None:
         ("cancel", cancel),
         ("rerun", rerun),
         ("rename", rename),
+        ("share", share),
         ("delete", delete),
     ):
         app.command(name, epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
@@ -302,6 +303,43 @@ def rename(
         print_json(job)
     else:
         typer.echo(printable(job["file_name"]))
+
+
+def share(
+    job_id: JobArgument,
+    *,
+    days: Annotated[int, typer.Option(min=1, max=365, help="For how long the link is good.")] = 7,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Make every link to this result worthless.")] = False,
+    links: Annotated[bool, typer.Option("--list", help="Show which links there are; their addresses are not kept.")] = (
+        False
+    ),
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a link that shows this job's result, and nothing else, to whoever has it."""
+    if revoke and links:
+        raise InputError("--revoke and --list do not go together: choose one")
+    with connect(server) as client:
+        if revoke:
+            client.unshare(job_id)
+            if as_json:
+                print_json({"job_id": job_id, "links": []})
+        elif links:
+            there = client.share_links(job_id)
+            if as_json:
+                print_json({"job_id": job_id, "links": there})
+            else:
+                print_table(
+                    ("LINK", "MADE", "GOOD UNTIL"),
+                    [(str(link["id"]), link["created_at"], link["expires_at"]) for link in there],
+                )
+        else:
+            made = client.share(job_id, days=days)
+            if as_json:
+                print_json(made)
+            else:
+                typer.echo(made["url"])
+                say(f"good until {made['expires_at']}; `gas share {job_id} --revoke` ends it")
 
 
 def delete(
