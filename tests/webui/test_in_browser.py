@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -186,6 +187,26 @@ def test_pages_of_jobs_keep_the_rules_of_wcag_2_1_aa(page: Page, jobs: Jobs, sch
         page.goto(path)
         found[path] = broken_rules(page)
     assert {path: report for path, report in found.items() if report} == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1100, 360])
+def test_pages_of_shared_results_keep_the_rules(page: Page, jobs: Jobs, scheme: Any, width: int) -> None:
+    """The owner's page, made use of by keyboard, and what the link shows, at phone width too."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"/jobs/{jobs.done(ALICE).job_id}/share")
+    page.get_by_label("Good for").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    address = page.get_by_label("The link").input_value()
+    found = [broken_rules(page)]
+    page.context.clear_cookies()
+    page.goto(urlsplit(address).path)
+    expect(page.get_by_role("heading", level=1)).to_have_text("cohort.vcf.gz")
+    found.append(broken_rules(page))
+    assert found == ["", ""]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_cancelled_job_says_so_without_a_jump(page: Page, jobs: Jobs, services: Services) -> None:
