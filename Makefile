@@ -60,6 +60,7 @@ browser: $(VENV)/.dev ## Find or get the Chromium that browser tests drive.
 bench: $(VENV)/.dev ## Measure, one JSON object a line (HUMAN=folder takes real human files).
 	@$(BIN)/python benchmarks/engine.py $(if $(HUMAN),--human $(HUMAN))
 	@$(BIN)/python benchmarks/jobs.py $(if $(HUMAN),--human $(HUMAN))
+	@$(BIN)/python benchmarks/explore.py
 
 # The environment.
 
