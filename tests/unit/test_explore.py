@@ -219,12 +219,57 @@ def test_a_cursor_is_good_for_its_view_alone(table: Table) -> None:
         asked.cursor_after(seen=0, values=[True], row=0),
         asked.cursor_after(seen=0, values=[], row=0),
         asked.cursor_after(seen=-1, values=[1], row=0),
+        asked.cursor_after(seen=0, values=[10**30], row=0),
     ]
+    by_gene = view(table, "sort=gene")
+    with pytest.raises(InputError, match="begin at its first page"):
+        by_gene.at(by_gene.cursor_after(seen=0, values=["\ud800"], row=0), table.schema)
     for query in [f"sort=pos&cursor={cursor}", f"sort=-pos&where=gene:is:S&cursor={cursor}"] + [
         f"sort=-pos&cursor={one}" for one in forged
     ]:
         with pytest.raises(InputError, match="begin at its first page"):
             view(table, query)
+
+
+def test_whatever_is_asked_is_answered_or_refused(table: Table) -> None:
+    """Random conditions and orders: a page with its total, or a sentence; never an error of the database."""
+    dice = random.Random(3)
+    values = [
+        "",
+        "1",
+        "-1",
+        "1e400",
+        "99999999999999",
+        "S",
+        "%",
+        "_",
+        "'",
+        '"',
+        "a..b",
+        "1..2",
+        "true",
+        "\\",
+        "é",
+        "\ud800",
+        "?",
+    ]
+    answered = 0
+    for _ in range(400):
+        pairs = [
+            (
+                dice.choice(("where", "where.1", "where.2")),
+                f"{dice.choice(list(table.schema))}:{dice.choice(list(Operator))}:{dice.choice(values)}",
+            )
+            for _ in range(dice.choice((1, 1, 2)))
+        ]
+        pairs += [("match", dice.choice(list(Match))), ("sort", f"-{dice.choice(list(table.schema))}"), ("limit", "3")]
+        try:
+            asked = View.parse(pairs, table.schema)
+        except InputError:
+            continue
+        assert len(table.page(asked).rows) == min(3, table.total(asked).rows)
+        answered += 1
+    assert answered > 50
 
 
 def test_the_total_of_everything_counts_each_variant_once(table: Table) -> None:

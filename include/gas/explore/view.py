@@ -304,7 +304,7 @@ class View:
         if not fits:
             raise refusal
         for order, value in zip(self.sort, values, strict=True):
-            if value is not None and type(value) not in _PYTHON[schema[order.column].kind]:
+            if value is not None and not _could_be_of(schema[order.column], value):
                 raise refusal
         return replace(self, cursor=Cursor(seen=seen, values=tuple(values), row=row))
 
@@ -371,6 +371,15 @@ def _value(text: str, column: Column) -> Value:
         case Kind.FLAG if text.lower() in ("true", "false"):
             return text.lower() == "true"
     raise InputError(f"{column.name} is compared with a {column.kind}, and {text[:40]!r} is none")
+
+
+def _could_be_of(column: Column, value: object) -> bool:
+    """Whether a column could hold this value, which somebody sent."""
+    if isinstance(value, str):
+        return column.kind is Kind.TEXT and value.encode("utf-8", errors="replace").decode() == value
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return False
+    return type(value) in _PYTHON[column.kind]
 
 
 def _text(value: Value) -> str:
