@@ -61,6 +61,7 @@ bench: $(VENV)/.dev ## Measure, one JSON object a line (HUMAN=folder takes real 
 	@$(BIN)/python benchmarks/engine.py $(if $(HUMAN),--human $(HUMAN))
 	@$(BIN)/python benchmarks/jobs.py $(if $(HUMAN),--human $(HUMAN))
 	@$(BIN)/python benchmarks/explore.py
+	@$(BIN)/python benchmarks/account.py
 
 # The environment.
 
