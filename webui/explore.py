@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,16 +15,20 @@ from werkzeug.wrappers import Response
 from gas.errors import Archived, InputError, NotFound
 from gas.explore import xlsx
 from gas.explore.export import FORMS, Format
+from gas.explore.genotypes import Carriers
 from gas.explore.table import Page, Table, Total
 from gas.explore.view import OPERATORS, Column, Condition, Kind, Match, Operator, Schema, View, default_columns
 from gas.job import Job
 from webui.access import permitted
 from webui.account import current_account, public_form
-from webui.explore_api import asked_view, table_of, tables
+from webui.explore_api import asked_view, page_of, table_of, tables
 from webui.pages import owned_job
 
 #: What the form for one more filter sends.
 ADDED = ("column", "operator", "value")
+
+#: Samples that are named in a row.
+CARRIERS = 5
 
 #: The engine's columns in a person's words; a source's column keeps its name.
 LABELS = {
@@ -119,6 +124,10 @@ class Shown:
 
     headings: list[Heading]
     rows: list[tuple[Any, ...]]
+    carriers: list[str]
+    """Who carries the variant of each row, where that is asked for."""
+    genotypes_href: str
+    """The view with or without them."""
     first: int
     total: Total
     filters: list[Chip]
@@ -192,7 +201,8 @@ def _link(job: Job, view: View, schema: Schema, *, cursor: str | None = None) ->
 
 
 def _shown(job: Job, table: Table, view: View) -> Shown:
-    schema, page, total = table.schema, table.page(view), table.total(view)
+    schema, total = table.schema, table.total(view)
+    page, carried = page_of(table, view, job)
 
     def link(other: View) -> str:
         return _link(job, other, schema)
@@ -203,6 +213,8 @@ def _shown(job: Job, table: Table, view: View) -> Shown:
     return Shown(
         headings=[_heading(name, view, link(view.sorted_by(name))) for name in view.columns],
         rows=page.rows,
+        carriers=[_carriers(one) for one in carried],
+        genotypes_href=link(replace(view, genotypes=not view.genotypes, cursor=None)),
         first=page.first,
         total=total,
         filters=[chip(condition) for condition in view.conditions],
@@ -219,6 +231,15 @@ def _shown(job: Job, table: Table, view: View) -> Shown:
         hidden=view.pairs(schema),
         files=_files(job, view, schema, total),
     )
+
+
+def _carriers(carriers: Carriers | None) -> str:
+    """The first samples with their genotypes, and how many more there are."""
+    if carriers is None:
+        return "too many records here to look them up"
+    said = [f"{sample} {genotype}" for sample, genotype in islice(carriers.items(), CARRIERS)]
+    more = len(carriers) - len(said)
+    return ", ".join(said) + (f" and {more:,} more" if more else "")
 
 
 def _next(job: Job, page: Page, view: View, schema: Schema) -> str:
@@ -267,7 +288,7 @@ def _field(column: Column) -> Field:
 
 def _files(job: Job, view: View, schema: Schema, total: Total) -> list[tuple[str, str, str]]:
     base = f"/api/v1/jobs/{job.job_id}/table/export"
-    pairs = [(key, value) for key, value in view.pairs(schema) if key != "limit"]
+    pairs = [(key, value) for key, value in view.pairs(schema) if key not in ("limit", "genotypes")]
 
     def href(form: Format, **more: str) -> str:
         return f"{base}?{urlencode([('format', form), *more.items(), *pairs], safe=':,')}"

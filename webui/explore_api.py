@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from apispec import APISpec
@@ -16,10 +17,11 @@ from flask_appbuilder import AppBuilder
 from flask_appbuilder.api import expose
 
 from gas.errors import InputError, NotFound, Unavailable
-from gas.explore import export, vcf
+from gas.explore import export, genotypes, vcf
 from gas.explore.cache import TableCache
 from gas.explore.export import FORMS, Format
-from gas.explore.table import Tables
+from gas.explore.genotypes import Carriers, Variant
+from gas.explore.table import Page, Table, Tables
 from gas.explore.view import Schema, View
 from gas.job import Job, Output, StoredObject
 from gas.objects import content_disposition
@@ -73,6 +75,19 @@ def asked_view(schema: Schema, *also: str) -> View:
     return View.parse(request.args.items(multi=True), schema, also=also)
 
 
+def page_of(table: Table, view: View, job: Job) -> tuple[Page, list[Carriers | None]]:
+    """The rows of a view, and where it asks for genotypes who carries the variant of each."""
+    if not view.genotypes:
+        return table.page(view), []
+    page = table.page(replace(view, columns=(*view.columns, *Variant._fields)))
+    shown = len(view.columns)
+    variants = [Variant(*row[shown:]) for row in page.rows]
+    found = genotypes.carriers(
+        variants, vcf=job.outputs[Output.VCF], index=job.outputs[Output.INDEX], objects=services().objects
+    )
+    return replace(page, rows=[row[:shown] for row in page.rows]), [found.get(variant) for variant in variants]
+
+
 class ExploreApi(GasApi):
     """The table of a job."""
 
@@ -95,6 +110,12 @@ class ExploreApi(GasApi):
           - Columns
           - {in: query, name: limit, schema: {type: integer, minimum: 1, maximum: 500, default: 50}}
           - {in: query, name: cursor, schema: {type: string}, description: next_cursor of the page before}
+          - in: query
+            name: genotypes
+            schema: {type: string, enum: ["0", "1"]}
+            description: >-
+              With "1" each row has genotypes, an object of the samples that carry the variant with their genotypes;
+              null where the file is too dense there to be looked at
           responses:
             200:
               description: The rows, how many the filter lets through, and the cursor of the next page or null
@@ -106,13 +127,18 @@ class ExploreApi(GasApi):
             503: {$ref: '#/components/responses/Unavailable'}
         """
         account = current_account()
-        with tables().open(table_of(owned_job(job_id, account), account)) as table:
+        job = owned_job(job_id, account)
+        with tables().open(table_of(job, account)) as table:
             view = asked_view(table.schema)
-            page, total = table.page(view), table.total(view)
+            page, carried = page_of(table, view, job)
+            total = table.total(view)
+            rows = [dict(zip(view.columns, map(export.plain, row), strict=True)) for row in page.rows]
+            for row, carriers in zip(rows, carried, strict=False):
+                row["genotypes"] = carriers
             return {
                 "columns": [{"name": column.name, "kind": column.kind} for column in table.schema.values()],
                 "shown": list(view.columns),
-                "rows": [dict(zip(view.columns, map(export.plain, row), strict=True)) for row in page.rows],
+                "rows": rows,
                 "total": {"rows": total.rows, "variants": total.variants},
                 "view": view.query(table.schema),
                 "next_cursor": page.next_cursor,

@@ -168,6 +168,13 @@ class Objects:
         )["Body"]
         return body.read().decode("utf-8", errors="replace")
 
+    def read_range(self, stored: StoredObject, first: int, last: int) -> bytes:
+        """The bytes from ``first`` to ``last``, both included, or to the end where that comes before."""
+        body = self._aws.s3.get_object(
+            Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id, Range=f"bytes={first}-{last}"
+        )["Body"]
+        return body.read()
+
     def download(self, stored: StoredObject, path: Path) -> str:
         """Stream the object into ``path``; a transfer that breaks off is taken up where it stopped.
 

@@ -164,6 +164,22 @@ def test_anothers_table_looks_like_none(bob: Browser, job: Job, alice: Browser) 
     assert bob.get(f"/jobs/{job.job_id}/table").status_code == 404
 
 
+def test_the_carriers_of_each_variant(alice: Browser, job: Job) -> None:
+    """Asked for, each row has the samples that carry its variant, as many as the table counts; the page names them."""
+    rows = alice.get(api(job, "?genotypes=1&columns=pos,carriers&sort=-pos")).json["rows"]
+    assert len(rows) == 50
+    assert all(len(row["genotypes"]) == row["carriers"] > 0 for row in rows)
+    assert "genotypes" not in alice.get(api(job)).json["rows"][0]
+    base = f"/jobs/{job.job_id}/table"
+    page = alice.get(f"{base}?genotypes=1&columns=pos").text
+    sample, genotype = next(iter(rows[-1]["genotypes"].items()))
+    assert f"{sample} {genotype}" in alice.get(f"{base}?genotypes=1&columns=pos&sort=-pos").text
+    assert "Genotypes of carriers" in page
+    assert f"{base}?columns=pos" in links(page)
+    assert alice.get(api(job, "?genotypes=2")).status_code == 422
+    assert "genotypes" not in "".join(href for href in links(page) if "export" in href)
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 

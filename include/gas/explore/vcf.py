@@ -87,14 +87,18 @@ def _lines(table: Table, view: View, vcf: Iterable[bytes], *, csq: bool) -> Iter
 
 
 def _is(fields: list[bytes], wanted: _Wanted) -> bool:
-    found = _RECORD.search(fields[7])
     return (
-        found is not None
-        and int(found[1]) == wanted.rec
+        record_number(fields[7]) == wanted.rec
         and int(fields[1]) == wanted.pos
         and fields[3].decode("utf-8", errors="replace") == wanted.ref
         and fields[4].decode("utf-8", errors="replace") == (wanted.alt or ".")
     )
+
+
+def record_number(info: bytes) -> int | None:
+    """The number of a record in the input, from its INFO."""
+    found = _RECORD.search(info)
+    return int(found[1]) if found else None
 
 
 def _bare(batches: Iterator[list[Row]]) -> Iterator[_Wanted]:

@@ -31,7 +31,7 @@ MAX_VALUES = 1000
 MAX_VALUE = 1000  # characters
 MAX_SORT = 5
 #: Every key of a link that :meth:`View.parse` reads, besides ``where.1`` and so on.
-KEYS = frozenset({"where", "match", "sort", "columns", "limit", "cursor"})
+KEYS = frozenset({"where", "match", "sort", "columns", "limit", "genotypes", "cursor"})
 
 #: Shown unless somebody chooses otherwise; those of the sources follow.
 FIRST_COLUMNS = (
@@ -203,6 +203,8 @@ class View:
     groups: tuple[tuple[Condition, ...], ...] = ()
     sort: tuple[Order, ...] = ()
     limit: int = LIMIT
+    genotypes: bool = False
+    """Whether it is said who carries each variant."""
     cursor: Cursor | None = None
 
     @classmethod
@@ -218,7 +220,7 @@ class View:
                 said.setdefault(key, []).append(value)
             elif key not in also:
                 raise InputError(f"{key[:40]!r} is not a part of a view: those are where, match, sort, columns, limit")
-        for key in ("match", "limit", "cursor"):
+        for key in ("match", "limit", "genotypes", "cursor"):
             if len(said.get(key, ())) > 1:
                 raise InputError(f"{key} can be given once")
         groups = {key: texts for key, texts in sorted(said.items()) if _GROUP.match(key)}
@@ -231,6 +233,7 @@ class View:
             groups=tuple(tuple(Condition.parse(text, schema) for text in texts) for texts in groups.values()),
             sort=_sort(said.get("sort", ()), schema),
             limit=_limit(said.get("limit", [str(LIMIT)])[0]),
+            genotypes=_flag("genotypes", said.get("genotypes", ["0"])[0]),
         )
         cursor = said.get("cursor", [""])[0]
         return view.at(cursor, schema) if cursor else view
@@ -249,6 +252,8 @@ class View:
             pairs.append(("columns", ",".join(self.columns)))
         if self.limit != LIMIT:
             pairs.append(("limit", str(self.limit)))
+        if self.genotypes:
+            pairs.append(("genotypes", "1"))
         return pairs
 
     def query(self, schema: Schema) -> str:
@@ -415,6 +420,12 @@ def _match(word: str) -> Match:
     if word not in set(Match):
         raise InputError("match is all or any")
     return Match(word)
+
+
+def _flag(key: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise InputError(f"{key} is 0 or 1")
+    return text == "1"
 
 
 def _limit(text: str) -> int:
