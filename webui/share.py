@@ -23,6 +23,7 @@ from webui.pages import SUMMARY_BYTES, owned_job
 from webui.summary import summary_of
 
 DEFAULT_DAYS = 7
+NO_SUCH_LINK = "there is no such link to this result"
 
 
 class NewLink(BaseModel):
@@ -63,10 +64,7 @@ class ShareView(BaseView):
     @permitted
     def revoke(self, job_id: str) -> Response:
         job = owned_job(job_id, current_account())
-        given = request.form.get("link_id", "")
-        if not (given.isascii() and given.isdecimal() and len(given) <= 9):
-            raise NotFound("there is no such link")
-        share_links.revoke(transaction(), job, int(given))
+        share_links.revoke(transaction(), job, _link_id(request.form.get("link_id", "")))
         return redirect(f"/jobs/{job.job_id}/share")
 
     def _page(self, job: Job, *, address: str = "") -> str:
@@ -200,9 +198,9 @@ class ShareApi(GasApi):
         share_links.revoke(transaction(), owned_job(job_id, current_account()))
         return "", 204
 
-    @expose("/<job_id>/links/<int:link_id>", methods=("DELETE",))
+    @expose("/<job_id>/links/<link_id>", methods=("DELETE",))
     @permitted
-    def revoke(self, job_id: str, link_id: int) -> tuple[str, int]:
+    def revoke(self, job_id: str, link_id: str) -> tuple[str, int]:
         """Revoke a link to a result
         ---
         delete:
@@ -216,8 +214,8 @@ class ShareApi(GasApi):
             404: {$ref: '#/components/responses/NotFound'}
         """
         job = owned_job(job_id, current_account())
-        if link_id >= 1 << 31 or not share_links.revoke(transaction(), job, link_id):
-            raise NotFound("there is no such link")
+        if not share_links.revoke(transaction(), job, _link_id(link_id)):
+            raise NotFound(NO_SUCH_LINK)
         return "", 204
 
 
@@ -242,6 +240,12 @@ def link_form(link: ShareLink) -> dict[str, Any]:
         "created_at": _iso(link.created_at),
         "expires_at": _iso(link.expires_at),
     }
+
+
+def _link_id(given: str) -> int:
+    if not (given.isascii() and given.isdecimal() and len(given) <= 9):
+        raise NotFound(NO_SUCH_LINK)
+    return int(given)
 
 
 def _iso(moment: datetime) -> str:

@@ -140,7 +140,7 @@ TABLE: dict[tuple[str, str], Row] = {
         "/api/v1/jobs/{job_id}/links", (401, 204, 404, 404, 204, 404, 401, 401, 401, 401)
     ),
     # The owner, who comes first, revokes it.
-    ("DELETE", "/api/v1/jobs/<job_id>/links/<int:link_id>"): Row(
+    ("DELETE", "/api/v1/jobs/<job_id>/links/<link_id>"): Row(
         "/api/v1/jobs/{job_id}/links/{link}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401)
     ),
     ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
