@@ -61,6 +61,8 @@ bench: $(VENV)/.dev ## Measure, one JSON object a line (HUMAN=folder takes real 
 	@$(BIN)/python benchmarks/engine.py $(if $(HUMAN),--human $(HUMAN)) $(if $(QUICK),--quick)
 	@$(BIN)/python benchmarks/jobs.py $(if $(HUMAN),--human $(HUMAN)) $(if $(QUICK),--quick)
 	@$(BIN)/python benchmarks/storage.py $(if $(QUICK),--quick)
+	@$(BIN)/python benchmarks/explore.py $(if $(QUICK),--variants 20000)
+	@$(BIN)/python benchmarks/account.py $(if $(QUICK),--jobs 2000 --rounds 3)
 
 # The environment.
 

@@ -15,6 +15,9 @@ the record, not here.
   last try the run is failed, and the job FAILED with a sentence that says so.
 - *A killed worker*: the next try takes the job over. Attempts are fenced: a worker that wakes up late deletes what it
   put and changes nothing.
+- *A cancelled job*: GAS ends its run as **failed**, which kills the task; nobody has to look at it. Where the run could
+  not be stopped, the attempt learns at its next report that the job is CANCELLED, deletes what it put, and the run
+  succeeds. `reconcile` removes what a killed attempt left.
 - *A deleted job*: whatever its attempts put is deleted, and the run succeeds.
 - *Clearing a run* is always safe. A job that has ended stays as it is; another result is always another job.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,10 @@ from gas.errors import NotAllowed
 API_PREFIX = "/api/"
 #: Where the server says that it is alive.
 HEALTH_PATH = "/health"
+#: What the path of a link to a shared result begins with; the rest is a secret.
+SHARED_PREFIX = "/shared/"
+
+_SECRET_PATH = re.compile(rf"({SHARED_PREFIX})[^/?\s\"]+")
 
 
 def is_api(request: Request) -> bool:
@@ -26,6 +31,11 @@ def is_api(request: Request) -> bool:
 def is_page(request: Request) -> bool:
     """Whether a person's browser shows the answer."""
     return not is_api(request) and request.path != HEALTH_PATH and not request.path.startswith("/static/")
+
+
+def loggable(text: str) -> str:
+    """A text with an address in it as it may be written to a log: without the secret of a link."""
+    return _SECRET_PATH.sub(r"\1...", text)
 
 
 def safe_next(target: str | None) -> str:

@@ -51,6 +51,11 @@ def current_account() -> Account:
         profile = services().profiles.get(current_user.username)
     except NotFound:  # signed in before the table was made anew
         profile = ensure_profile(current_user, email=current_user.email)
+    return account_of(profile)
+
+
+def account_of(profile: Profile) -> Account:
+    """The account with this profile, and what its plan allows."""
     return Account(profile=profile, upload_limit_bytes=upload_limit_bytes(services().settings, profile))
 
 

@@ -19,11 +19,12 @@ from werkzeug.exceptions import BadRequest
 
 from gas import deletion, submission, subscription
 from gas.errors import InputError, NotAllowed, NotFound
-from gas.job import ARCHIVED_OUTPUTS, JOB_ID, JobStatus, Output, StoredObject
+from gas.job import ARCHIVED_OUTPUTS, JOB_ID, Output, StoredObject
 from gas.objects import OUTPUT_KEYS
 from webui import openapi, tokens
 from webui.access import permitted
 from webui.account import Account, current_account, link_life_s, public_form, services
+from webui.jobs_search import search_of
 from webui.pages import owned_job
 from webui.security import bearer_token
 
@@ -295,10 +296,18 @@ class JobsApi(GasApi):
         ---
         get:
           summary: My jobs, newest first
+          description: >-
+            A page looks at a bounded number of jobs, so one with a search may hold few jobs, or none, although older
+            ones match: go on with next_cursor until it is null.
           parameters:
           - {in: query, name: limit, schema: {type: integer, minimum: 1, maximum: 100, default: 50}}
           - {in: query, name: cursor, schema: {type: string}, description: next_cursor of the page before}
+          - {in: query, name: name, schema: {type: string}, description: 'A part of the file name, in any case'}
           - {in: query, name: status, schema: {$ref: '#/components/schemas/JobStatus'}}
+          - {in: query, name: storage, schema: {type: string, enum: [HOT, ARCHIVING, ARCHIVED, THAWING]}}
+          - {in: query, name: reference, schema: {type: string}}
+          - {in: query, name: from, schema: {type: string, format: date}, description: First day of submission (UTC)}
+          - {in: query, name: to, schema: {type: string, format: date}, description: Last day of submission (UTC)}
           responses:
             200:
               description: A page of jobs; next_cursor is null on the last one
@@ -306,17 +315,16 @@ class JobsApi(GasApi):
             401: {$ref: '#/components/responses/Unauthorized'}
             422: {$ref: '#/components/responses/Unprocessable'}
         """
-        limit, status = request.args.get("limit", str(PAGE_DEFAULT)), request.args.get("status")
+        limit = request.args.get("limit", str(PAGE_DEFAULT))
         if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3):
             raise InputError("limit must be a whole number from 1 to 100.")
-        if status is not None and status not in set(JobStatus):
-            raise InputError(f"status must be one of {', '.join(JobStatus)}.")
+        wanted = search_of(request.args).wanted
         account = current_account()
         page = services().jobs.of_user(
             account.user_id,
             limit=int(limit),
             cursor=request.args.get("cursor") or None,
-            status=JobStatus(status) if status else None,
+            wanted=wanted,
         )
         return {"jobs": [public_form(job, account) for job in page.items], "next_cursor": page.cursor}
 

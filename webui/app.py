@@ -18,9 +18,10 @@ from werkzeug.wrappers import Response
 
 from gas import services as gas_services
 from gas.errors import SettingsError
+from gas.forecast import RecentTimes
 from gas.services import Services
 from gas.settings import Settings
-from webui import account, api, errors, headers, pages, security, show
+from webui import account, api, errors, explore, explore_api, headers, job_actions, pages, security, share, show
 from webui.access import is_api, is_page
 from webui.database import schema_lock
 from webui.globus import TokenIntrospection
@@ -45,12 +46,14 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app = Flask(__name__)
     app.config.update(configuration(settings))
     app.extensions["gas"] = services or gas_services.build(settings)
+    app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)
     db = SQLA(app)
     Csrf(app)
     headers.install(app, https=app.config["SESSION_COOKIE_SECURE"])
     errors.install(app)
     show.install(app)
     account.install(app)
+    explore_api.install(app)
     app.before_request(canonical_host)
     with app.app_context(), schema_lock(db.engine):
         app.session_interface = DatabaseSessions(app, db)
@@ -63,6 +66,10 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         )
         pages.register(builder)
         api.register(builder)
+        job_actions.register(builder)
+        share.register(builder)
+        explore.register(builder)
+        explore_api.register(builder)
         db.session.commit()
         db.session.remove()
     return app

@@ -1,4 +1,4 @@
-"""What the web app keeps for itself: sessions, API tokens and one-time codes.
+"""What the web app keeps for itself: sessions, API tokens, one-time codes and links to shared results.
 
 Jobs and plans are in DynamoDB; nothing here is needed to find them again. Of each secret only its SHA-256 is stored:
 all of them are 256 random bits, so there is nothing to guess and no salt to add.
@@ -62,6 +62,18 @@ class LoginCode(Model):
     redirect_uri: Mapped[str] = mapped_column(String(300))
     code_challenge: Mapped[str] = mapped_column(String(43))
     client_name: Mapped[str] = mapped_column(String(100))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+
+
+class ShareLink(Model):
+    """A link that shows one result to whoever has it, kept as a digest of its secret part."""
+
+    __tablename__ = "gas_share_link"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    token_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(String(36), index=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
 
 

@@ -13,7 +13,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from gas import errors
-from webui.access import is_api
+from webui.access import is_api, loggable
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ HEADING = {
     HTTPStatus.UNAUTHORIZED: "Please sign in",
     HTTPStatus.FORBIDDEN: "Not allowed",
     HTTPStatus.NOT_FOUND: "Nothing here",
+    HTTPStatus.CONFLICT: "Not possible now",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Too large",
     HTTPStatus.SERVICE_UNAVAILABLE: "Not available right now",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side",
@@ -59,7 +60,7 @@ def gas_error(error: errors.GasError) -> Response:
         status = HTTPStatus.UNAUTHORIZED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         ours = status == HTTPStatus.INTERNAL_SERVER_ERROR  # somebody else's outage needs no traceback of ours
-        log.error("%s %s: %s", request.method, request.path, error, exc_info=error if ours else None)
+        log.error("%s %s: %s", request.method, loggable(request.path), error, exc_info=error if ours else None)
     return answer(status, str(error), error.kind)
 
 
@@ -79,12 +80,12 @@ def http_error(error: HTTPException) -> Response:
 
 def aws_error(error: BotoCoreError | ClientError) -> Response:
     """boto3 has retried already; what is left is an outage, or a mistake in this server's set-up."""
-    log.error("%s %s: AWS: %s", request.method, request.path, error, exc_info=error)
+    log.error("%s %s: AWS: %s", request.method, loggable(request.path), error, exc_info=error)
     return answer(HTTPStatus.SERVICE_UNAVAILABLE, STORAGE_SENTENCE, errors.Unavailable.kind)
 
 
 def unexpected(error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    log.error("%s %s failed", request.method, loggable(request.path), exc_info=error)
     return answer(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT_SENTENCE, "internal")
 
 

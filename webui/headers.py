@@ -11,6 +11,8 @@ import secrets
 
 from flask import Flask, Response, g, request
 
+from webui.access import SHARED_PREFIX
+
 HSTS = "max-age=31536000; includeSubDomains"
 
 
@@ -21,7 +23,10 @@ def install(app: Flask, *, https: bool) -> None:
     def add(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", policy())
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "same-origin")
+        shared = request.path.startswith(SHARED_PREFIX)  # its address is a secret
+        response.headers.setdefault("Referrer-Policy", "no-referrer" if shared else "same-origin")
+        if shared:
+            response.headers.setdefault("X-Robots-Tag", "noindex, nofollow")
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         if request.endpoint is None or not request.endpoint.endswith("static"):

@@ -23,6 +23,8 @@ def _list_of(name: str) -> dict[str, Any]:
     return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
 
 
+_DAYS = {"type": "integer", "minimum": 1, "maximum": 365, "default": 7, "description": "How long it is good"}
+
 JOB_ID = {"required": True, "schema": _JOB_ID, "description": "The job's id"}
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -52,6 +54,27 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         expires_in_s=_SIZE,
     ),
     "NewJob": _object(job_id=_JOB_ID, file_name=_TEXT, reference=_TEXT),
+    "Rerun": {
+        "type": "object",
+        "properties": {
+            "job_id": {**_JOB_ID, "description": "Of the new job; one is made where it is left out"},
+            "reference": {**_TEXT, "description": "The one of the job where it is left out"},
+        },
+    },
+    "Forecast": _object(
+        ahead={**_SIZE, "nullable": True, "description": "How many jobs wait before it; null once it has begun"},
+        ahead_at_least={"type": "boolean", "description": "Whether there may be more of them"},
+        begins_in_s={**_SIZE, "nullable": True, "description": "Until its turn, if those are like recent jobs"},
+        usual_s={
+            "type": "array",
+            "items": _SIZE,
+            "nullable": True,
+            "description": "What a quick and a slow one of the recent jobs took",
+        },
+        left_s={**_SIZE, "nullable": True, "description": "Until it is done, at its pace so far"},
+        sentence={**_TEXT, "description": "All of it for a person"},
+    ),
+    "NewName": _object(file_name=_TEXT),
     "JobStatus": {"type": "string", "enum": [status.value for status in JobStatus]},
     "Progress": _object(stage=_TEXT, done=_SIZE, total=_SIZE),
     "OutputFile": _object(
@@ -89,6 +112,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         storage={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Storage"}]},
     ),
     "Jobs": _object(jobs=_list_of("Job"), next_cursor=_MAYBE_TEXT),
+    "NewShareLink": {"type": "object", "properties": {"days": _DAYS}},
+    "ShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME),
+    "ShareLinks": _object(links=_list_of("ShareLink")),
+    "MadeShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME, url=_TEXT),
     "CodeExchange": _object(code=_TEXT, code_verifier=_TEXT, redirect_uri=_TEXT),
     "Token": _object(access_token=_TEXT, token_type=_TEXT, expires_in=_SIZE, scope=_TEXT),
     "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT, kind=_TEXT),

@@ -6,18 +6,21 @@ import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import redirect, render_template, request
+from flask import current_app, redirect, render_template, request
 from flask_appbuilder import AppBuilder, BaseView, expose
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from gas import deletion, subscription
 from gas.errors import GasError, InputError, NotFound
+from gas.forecast import Forecast, RecentTimes, forecast
 from gas.job import JOB_ID, Job, JobStatus, Output, new_job_id
 from gas.profiles_table import Tier
 from webui import headers, show, tokens
 from webui.access import HEALTH_PATH, permitted, safe_next
 from webui.account import Account, current_account, public_form, services
+from webui.jobs_search import search_of
+from webui.summary import summary_of
 
 JOBS_PER_PAGE = 25
 SUMMARY_BYTES = 4 << 20
@@ -60,14 +63,19 @@ class JobsView(BaseView):
     @permitted
     def mine(self) -> str:
         account = current_account()
-        page = services().jobs.of_user(account.user_id, limit=JOBS_PER_PAGE, cursor=request.args.get("cursor") or None)
-        jobs = [public_form(job, account) for job in page.items]
+        search = search_of(request.args)
+        cursor = request.args.get("cursor") or None
+        page = services().jobs.of_user(account.user_id, limit=JOBS_PER_PAGE, cursor=cursor, wanted=search.wanted)
         return render_template(
             "gas/jobs.html",
-            jobs=jobs,
+            jobs=[public_form(job, account) for job in page.items],
+            search=search,
+            here=f"/jobs/?{search.query(cursor=cursor)}".rstrip("?"),
             limit=JOBS_PER_PAGE,
-            cursor=request.args.get("cursor", ""),
-            next_cursor=page.cursor,
+            cursor=cursor,
+            older=search.query(cursor=page.cursor) if page.cursor else None,
+            reached=show.day(page.reached),
+            references=[reference.name for reference in services().references.list()],
         )
 
     @expose("/new")
@@ -91,7 +99,7 @@ class JobsView(BaseView):
         summary, trouble = None, None
         if job.job_status is JobStatus.COMPLETED:
             try:
-                summary = show.summary_of(services().objects.read_text(job.outputs[Output.SUMMARY], SUMMARY_BYTES))
+                summary = summary_of(services().objects.read_text(job.outputs[Output.SUMMARY], SUMMARY_BYTES))
             except GasError as error:
                 trouble = str(error)
         return render_template(
@@ -103,6 +111,9 @@ class JobsView(BaseView):
             ended=job.job_status.ended,
             stuck=job.job_status is JobStatus.PENDING and time.time() - job.submit_time > STUCK_S,
             advice=show.advice(job.error_kind),
+            forecast=forecast_of(job, ask=False),
+            references=[reference.name for reference in services().references.list()] if job.job_status.ended else [],
+            new_job_id=new_job_id(),
         )
 
     @expose("/<job_id>/delete")
@@ -173,6 +184,15 @@ class CommandLineView(BaseView):
         else:
             answer = {"error": "access_denied", "state": asked.state}
         return redirect(f"{asked.redirect_uri}?{urlencode(answer)}")
+
+
+def forecast_of(job: Job, *, ask: bool) -> Forecast:
+    """When the job may begin and end.
+
+    :param ask: wait for Airflow to tell how long recent jobs took, rather than make do with what it told last.
+    """
+    recent: RecentTimes = current_app.extensions["gas-recent-times"]
+    return forecast(services(), job, recent=recent.asked() if ask else recent.known, now=time.time())
 
 
 def upload_origin() -> str:

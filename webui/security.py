@@ -40,9 +40,13 @@ NO_PASSWORD = "!"  # noqa: S105 - says that there is none
 ROLES = {
     USER_ROLE: [
         ["JobsView$", "can_(mine|new|one|confirm|delete)$"],
+        ["ShareView$", "can_(links|share|revoke)$"],
+        ["JobActionsView$", "can_(cancel|rerun|rename)$"],
+        ["ExploreView$", "can_table$"],
+        ["ExploreApi$", "can_(table|suggest|export)$"],
         ["PlanView$", "can_(show|change)$"],
         ["CommandLineView$", "can_(ask|decide)$"],
-        ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|TokenApi)$", "can_.*$"],
+        ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|ShareApi|TokenApi)$", "can_.*$"],
         ["OpenApi$", "can_get$"],
         ["SwaggerView$", "can_show$"],
     ]

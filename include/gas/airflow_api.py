@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 15.0
 #: A token is renewed this long before it expires.
 RENEW_EARLY_S = 60
+#: The states of a DAG run that has not ended.
+AT_WORK = frozenset({"queued", "running"})
 
 
 class AirflowApi:
@@ -85,6 +87,24 @@ class AirflowApi:
         """
         body = {"dry_run": False, "only_failed": True}
         _check(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/clear", body))
+
+    def durations(self, dag_id: str, number: int) -> list[float]:
+        """How long the latest successful runs of a DAG took once they had begun, in seconds, the latest first.
+
+        :param number: at most so many of them.
+        :raises Unavailable: when Airflow does not answer.
+        """
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?state=success&order_by=-end_date&limit={number}")
+        _check(answer)
+        return [run["duration"] for run in answer.json()["dag_runs"] if run["duration"] is not None]
+
+    def stop(self, dag_id: str, run_id: str) -> None:
+        """End a DAG run that is queued or at work as failed, and kill its tasks. Where there is none, nothing happens.
+
+        :raises Unavailable: when Airflow does not answer.
+        """
+        if self.run_state(dag_id, run_id) in AT_WORK:
+            _check(self._call("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"}))
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         answer = self._send(method, path, body, self._bearer())

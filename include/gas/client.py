@@ -15,7 +15,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,7 +38,7 @@ from gas.errors import (
     Unavailable,
     UploadTooLarge,
 )
-from gas.job import JOB_ID, JobStatus
+from gas.job import JOB_ID, JobStatus, new_job_id
 from gas.transfers import ATTEMPTS, TIMEOUT, TRANSIENT, ByteProgress, back_off, storage_client
 
 DEFAULT_SERVER = "http://localhost:8800"
@@ -93,6 +93,25 @@ class ProgressJson(TypedDict):
     total: int
 
 
+class TotalJson(TypedDict):
+    """How much of a table a filter lets through."""
+
+    rows: int
+    variants: int
+
+
+class TableJson(TypedDict):
+    """A page of a table: its rows by column, all columns there are, and where the next page begins."""
+
+    columns: list[dict[str, str]]
+    shown: list[str]
+    """Those of the rows, in their order."""
+    rows: list[dict[str, Any]]
+    total: TotalJson
+    view: str
+    next_cursor: str | None
+
+
 class JobJson(TypedDict):
     """A job as the API tells it. Times are ISO 8601 in UTC."""
 
@@ -120,6 +139,16 @@ class ReferenceJson(TypedDict):
     contigs: Any
     sources: Any
     default: NotRequired[bool]
+
+
+class ShareLinkJson(TypedDict):
+    """A link to a result. Times are ISO 8601 in UTC."""
+
+    id: int
+    created_at: str
+    expires_at: str
+    url: NotRequired[str]
+    """Its address, told when it is made."""
 
 
 class TokenJson(TypedDict):
@@ -253,11 +282,27 @@ class Client:
         except Unavailable as error:
             raise Unavailable(f"{error} (job {form['job_id']})") from error
 
-    def jobs(self, *, status: str | None = None, page_size: int = 50) -> Iterator[JobJson]:
-        """The person's jobs, newest first, fetched page by page as they are asked for."""
-        query: dict[str, str] = {"limit": str(page_size)}
-        if status is not None:
-            query["status"] = status
+    def jobs(
+        self,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        storage: str | None = None,
+        reference: str | None = None,
+        first_day: str | None = None,
+        last_day: str | None = None,
+        page_size: int = 50,
+    ) -> Iterator[JobJson]:
+        """The person's jobs, newest first, fetched page by page as they are asked for.
+
+        :param name: a part of the file name, in capitals or not.
+        :param storage: where the result lies: HOT, ARCHIVING, ARCHIVED or THAWING.
+        :param first_day: of submission, such as ``2026-11-24`` (UTC).
+        :param last_day: of submission.
+        """
+        looked_for = {"name": name, "status": status, "storage": storage, "reference": reference}
+        looked_for |= {"from": first_day, "to": last_day}
+        query = {"limit": str(page_size), **{word: value for word, value in looked_for.items() if value}}
         while True:
             page = self._json("GET", f"jobs?{urlencode(query)}")
             yield from cast(list[JobJson], page["jobs"])
@@ -311,6 +356,51 @@ class Client:
                 on_change(job)
         return job
 
+    def cancel(self, job_id: str) -> JobJson:
+        """End a job before it is done; what it made so far is removed. Repeating it is safe.
+
+        :raises Conflict: it has completed or failed meanwhile.
+        :raises NotFound: there is no such job, or it is somebody else's.
+        """
+        return cast(JobJson, self._json("POST", f"{_job_path(job_id)}/cancel"))
+
+    def rerun(self, job_id: str, *, reference: str | None = None) -> JobJson:
+        """Run a job that has ended again on the same input, as a new job. One call makes one job.
+
+        :param reference: the one of the job when None.
+        :raises Conflict: it has not ended.
+        :raises InputError: what was uploaded is no longer there.
+        :raises ReferenceProblem: the server has no such reference.
+        :raises UploadTooLarge: the input is larger than the person's plan allows now.
+        """
+        body = {"job_id": new_job_id(), **({"reference": reference} if reference else {})}
+        return cast(JobJson, self._json("POST", f"{_job_path(job_id)}/rerun", body=body))
+
+    def rename(self, job_id: str, file_name: str) -> JobJson:
+        """Give the job's file another name; its downloads are called after it.
+
+        :raises InputError: it is no name that can be shown.
+        :raises NotFound: there is no such job, or it is somebody else's.
+        """
+        return cast(JobJson, self._json("PATCH", _job_path(job_id), body={"file_name": file_name}))
+
+    def share(self, job_id: str, *, days: int = 7) -> ShareLinkJson:
+        """Make a link that shows the job's result, and nothing else, to whoever has it; its address is told this once.
+
+        :raises Conflict: the job has no result.
+        :raises InputError: ``days`` is not 1 to 365.
+        """
+        # Not repeated: a link whose address was lost on the way would be good, and nobody's.
+        return cast(ShareLinkJson, self._json("POST", f"{_job_path(job_id)}/links", body={"days": days}, attempts=1))
+
+    def share_links(self, job_id: str) -> list[ShareLinkJson]:
+        """The links to the job's result that are good, the newest first; without their addresses."""
+        return cast(list[ShareLinkJson], self._json("GET", f"{_job_path(job_id)}/links")["links"])
+
+    def unshare(self, job_id: str) -> None:
+        """Make every link to the job's result worthless. Repeating it is safe."""
+        self._exchange("DELETE", f"{_job_path(job_id)}/links")
+
     def delete(self, job_id: str) -> None:
         """Delete a job with everything it has, for good. Repeating it is safe.
 
@@ -331,6 +421,39 @@ class Client:
         :raises NotFound: there is no such job, or it has no summary yet.
         """
         return self._json("GET", f"{_job_path(job_id)}/summary")
+
+    def table(self, job_id: str, view: Sequence[tuple[str, str]] = ()) -> TableJson:
+        """A page of the annotated variants of a finished job.
+
+        :param view: what to show, as keys and values of a link: ``("where", "gene:is:S")``, ``("sort", "-pos")``,
+            ``("columns", "pos,gene")``, ``("limit", "100")``, ``("cursor", next_cursor)``.
+        :raises InputError: naming what of it cannot be used.
+        :raises Conflict: the result is in the archive.
+        """
+        return cast(TableJson, self._json("GET", f"{_job_path(job_id)}/table?{urlencode(view)}"))
+
+    def export_table(
+        self, job_id: str, out: BinaryIO, *, form: str, view: Sequence[tuple[str, str]] = (), csq: bool = False
+    ) -> int:
+        """Write all rows of a view to a stream as they come; returns the bytes.
+
+        :param form: ``vcf``, ``tsv``, ``parquet``, ``jsonl`` or ``xlsx``.
+        :param csq: a VCF gets each variant's consequences as INFO/CSQ too.
+        :raises Unavailable: it broke off; what was written is not the whole.
+        """
+        query = urlencode([("format", form), *([("csq", "1")] if csq else []), *view])
+        size_bytes = 0
+        try:
+            with self._api.stream("GET", f"{_job_path(job_id)}/table/export?{query}") as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._refusal(response)
+                for chunk in response.iter_bytes():
+                    out.write(chunk)
+                    size_bytes += len(chunk)
+        except httpx.TransportError as error:
+            raise self._out_of_reach(error) from error
+        return size_bytes
 
     def download(
         self,
@@ -358,7 +481,7 @@ class Client:
             target /= _local_name(job["file_name"] if expected is None else expected["file_name"])
         if target.exists() and not overwrite:
             return _already_there(output, target, expected)
-        with _written_whole(target) as stream:
+        with written_whole(target) as stream:
             size_bytes, sha256 = transfers.fetch(
                 self._storage, lambda: self._link(job_id, output), stream, on_progress=on_progress
             )
@@ -493,7 +616,7 @@ def _local_name(file_name: str) -> str:
 
 
 @contextmanager
-def _written_whole(target: Path) -> Iterator[BinaryIO]:
+def written_whole(target: Path) -> Iterator[BinaryIO]:
     """A stream to a hidden file beside the target, which gets the target's name when the block ends well."""
     part = target.parent / f".gas-{secrets.token_hex(8)}.part"
     try:

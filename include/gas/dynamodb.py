@@ -54,6 +54,17 @@ class ConditionFailed(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What one read of an index gave."""
+
+    items: list[Item]
+    looked_at: int
+    """How many rows were read, of which ``items`` passed the filter."""
+    last_key: Item | None
+    """Behind which to read on; ``None`` at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """An update of one item under a condition, for :meth:`Table.update_checked`."""
 
@@ -169,6 +180,35 @@ class Table:
 
         A generator: it reads on only while the caller asks for more. Index reads are eventually consistent.
         """
+        while True:
+            rows = self.query_once(
+                index=index,
+                condition=condition,
+                values=values,
+                page=page,
+                after=after,
+                names=names,
+                filter_expression=filter_expression,
+                forward=forward,
+            )
+            yield from rows.items
+            if rows.last_key is None:
+                return
+            after = rows.last_key
+
+    def query_once(
+        self,
+        *,
+        index: str,
+        condition: str,
+        values: Mapping[str, Any],
+        page: int,
+        after: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
+        filter_expression: str | None = None,
+        forward: bool = False,
+    ) -> Rows:
+        """One read of at most ``page`` rows (and 1 MB) of an index, as :meth:`query` makes them."""
         request: dict[str, Any] = {
             "TableName": self.name,
             "IndexName": index,
@@ -183,12 +223,13 @@ class Table:
             request["FilterExpression"] = filter_expression
         if after:
             request["ExclusiveStartKey"] = to_item(after)
-        while True:
-            answer = self._retried(lambda: self._aws.dynamodb.query(**request))
-            yield from map(from_item, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        answer = self._retried(lambda: self._aws.dynamodb.query(**request))
+        last = answer.get("LastEvaluatedKey")
+        return Rows(
+            items=[from_item(raw) for raw in answer["Items"]],
+            looked_at=answer["ScannedCount"],
+            last_key=from_item(last) if last else None,
+        )
 
     def scan(self, *, index: str, filter_expression: str, values: Mapping[str, Any]) -> Iterator[Item]:
         """Rows of a whole index that the filter lets pass, in no order. Eventually consistent, and costly."""

@@ -7,7 +7,7 @@ Attempts are fenced. An attempt's token must sort after the tokens of earlier at
 from the try number and the task instance's time-ordered id): an attempt takes a job only from an earlier one, and an
 attempt that was overtaken can neither report, complete nor fail it.
 
-Indexes: ``by-user`` (``user_id``, ``user_order`` = time and job id) lists a person's jobs; ``open`` holds only jobs
+Indexes: ``of-user`` (``user_id``, ``user_order`` = time and job id) lists a person's jobs; ``open`` holds only jobs
 for which somebody still has something to do, and ``due`` only results that wait to be archived, both oldest first.
 Where a result lies is changed by :mod:`gas.storage_table` alone.
 """
@@ -30,15 +30,18 @@ from gas.job import ArchiveBackend, Job, JobStatus, Output, Progress, StorageSta
 
 Record = TypeVar("Record")
 
-USER_INDEX = "by-user"
+USER_INDEX = "of-user"
 OPEN_INDEX = "open"
 DUE_INDEX = "due"
 #: The one hash key of a sparse index: an item is in the index exactly while it has the attribute.
 PRESENT = "y"
 
 PAGE_LIMIT = 100
-#: Index rows read for one page with a status filter before it is handed out short, with a cursor.
-FILTER_READS = 1000
+#: Jobs looked at for one page of a search before it is handed out short, with a cursor: about 1 MB of the index, which
+#: DynamoDB reads at a time. ``benchmarks/account.py`` measures it.
+LOOKED_AT = 4000
+#: While too little is found, each read looks at so many times more jobs than the one before it.
+LOOK_FURTHER = 16
 #: Index rows read at a time where all of them are wanted.
 INDEX_PAGE = 1000
 ERROR_CHARACTERS = 2000
@@ -46,6 +49,8 @@ NOTES = 100
 NOTE_CHARACTERS = 500
 COUNTS_BYTES = 64 * 1024  # an item holds at most 400 KB
 
+#: Sorts behind every ``user_order``.
+_BEHIND_ALL = "9" * 12 + "~"
 _ORDER = re.compile(r"^[0-9]{12}#[0-9a-f-]{36}$")
 
 
@@ -55,6 +60,45 @@ class Page(Generic[Record]):
 
     items: list[Record]
     cursor: str | None
+    reached: int | None = None
+    """Where there is more: of the last record looked at, when it was submitted (POSIX seconds)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which of a person's jobs are looked for; what is left empty does not matter."""
+
+    name: str = ""
+    """A part of the file name, in capitals or not."""
+    status: JobStatus | None = None
+    storage: StorageState | None = None
+    reference: str = ""
+    after: int | None = None
+    """Submitted then or later, in POSIX seconds."""
+    before: int | None = None
+    """Submitted earlier than that."""
+
+    def fits(self, job: Job) -> bool:
+        """Whether the job, as it is now, is one of them: an index may tell of how it was."""
+        return (
+            job.storage_state is not StorageState.DELETING
+            and self.name.casefold() in job.input_file_name.casefold()
+            and self.status in (None, job.job_status)
+            and self.storage in (None, job.storage_state)
+            and self.reference in ("", job.reference)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """The same in DynamoDB's words."""
+
+    condition: str
+    filter_expression: str | None
+    names: Mapping[str, str]
+    values: Mapping[str, Any]
+    first: str
+    last: str
 
 
 class Ended(Conflict):
@@ -107,46 +151,59 @@ class JobsTable:
         return job
 
     def of_user(
-        self, user_id: str, *, limit: int = 50, cursor: str | None = None, status: JobStatus | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        status: JobStatus | None = None,
+        wanted: Wanted | None = None,
     ) -> Page[Job]:
         """The person's jobs, newest first. Which jobs is read from an index, each job itself consistently.
 
-        A page may hold fewer than ``limit`` jobs although there are more: only the cursor tells.
+        A page may hold fewer than ``limit`` jobs although there are more: only the cursor tells. Where jobs are looked
+        for, at most ``LOOKED_AT`` of them are looked at for one page, so that it takes no longer in a large account.
 
-        :raises InputError: when ``limit`` is not 1 to 100 or the cursor is not one that GAS made.
+        :param status: the same as in ``wanted``.
+        :raises InputError: when ``limit`` is not 1 to 100 or the cursor is not one that GAS made for this search.
         """
         if not 1 <= limit <= PAGE_LIMIT:
             raise InputError(f"a page holds 1 to {PAGE_LIMIT} jobs, not {limit}")
+        wanted = wanted or Wanted(status=status)
+        search = _search(user_id, wanted)
         after = None
         if cursor:
-            order = _order_from(cursor)
+            order = _order_from(cursor, first=search.first, last=search.last)
             after = {"user_id": user_id, "user_order": order, "job_id": order.partition("#")[2]}
-        rows = self._table.query(
-            index=USER_INDEX,
-            condition="user_id = :user",
-            values={":user": user_id},
-            page=limit + 1,
-            after=after,
-        )
-        shown: list[str] = []
-        last = ""
-        more = False
-        for read, row in enumerate(rows, start=1):
-            if len(shown) == limit or read > FILTER_READS:
-                more = True
+        found: list[Item] = []
+        left = LOOKED_AT if search.filter_expression else limit + 1
+        page = limit + 1  # at first: most searches find enough at once, and what is found has to travel
+        while True:
+            rows = self._table.query_once(
+                index=USER_INDEX,
+                condition=search.condition,
+                values=search.values,
+                filter_expression=search.filter_expression,
+                names=search.names,
+                page=min(page, left),
+                after=after,
+            )
+            found += rows.items
+            after = rows.last_key
+            left -= rows.looked_at
+            page *= LOOK_FURTHER
+            if after is None or left <= 0 or len(found) > limit:
                 break
-            last = row["user_order"]
-            if status is None or row["job_status"] == status:
-                shown.append(row["job_id"])
-        items = self._table.get_many(shown) if shown else {}
-        jobs = [job_from_item(items[job_id]) for job_id in shown if job_id in items]
+        last = None
+        if len(found) > limit:
+            last = found[limit - 1]["user_order"]
+        elif after is not None:
+            last = after["user_order"]
+        jobs = self.find_many([row["job_id"] for row in found[:limit]])
         return Page(
-            items=[
-                job
-                for job in jobs
-                if job.storage_state is not StorageState.DELETING and (status is None or job.job_status is status)
-            ],
-            cursor=base64.urlsafe_b64encode(last.encode()).decode() if more else None,
+            items=[job for job in jobs if wanted.fits(job)],
+            cursor=base64.urlsafe_b64encode(last.encode()).decode() if last else None,
+            reached=int(last.partition("#")[0]) if last else None,
         )
 
     def start(self, job_id: str, attempt: str) -> Job:
@@ -279,6 +336,8 @@ class JobsTable:
     def cancel(self, job_id: str, user_id: str) -> Job:
         """End the person's own job before it is done; its attempt stops at its next report.
 
+        It stays open until what its attempts left was swept.
+
         :raises Ended: when the job has ended.
         :raises NotFound: when it is not the person's.
         """
@@ -286,9 +345,8 @@ class JobsTable:
         return self._change(
             job_id,
             None,
-            update="SET job_status = :cancelled, complete_time = :now REMOVE progress, #open",
+            update="SET job_status = :cancelled, complete_time = :now REMOVE progress",
             condition="user_id = :user AND (job_status = :pending OR job_status = :running)",
-            names={"#open": "open"},
             values={
                 ":cancelled": JobStatus.CANCELLED,
                 ":pending": JobStatus.PENDING,
@@ -298,6 +356,38 @@ class JobsTable:
             },
             done=lambda job: job.job_status is JobStatus.CANCELLED,
         )
+
+    def rename(self, job_id: str, user_id: str, file_name: str) -> Job:
+        """Show the person's own job under another file name. The caller has checked the name.
+
+        :raises NotFound: when it is not the person's, or is being deleted.
+        """
+        try:
+            item = self._table.update(
+                job_id,
+                update="SET input_file_name = :name, name_folded = :folded",
+                condition="user_id = :user AND (attribute_not_exists(storage_state) OR storage_state <> :deleting)",
+                values={
+                    ":name": file_name,
+                    ":folded": file_name.casefold(),
+                    ":user": user_id,
+                    ":deleting": StorageState.DELETING,
+                },
+            )
+        except ConditionFailed:
+            raise _no_such(job_id) from None
+        return job_from_item(item)
+
+    def settle_cancelled(self, job_id: str) -> None:
+        """Nobody has anything to do for a CANCELLED job any more; one that is being deleted is left as it is."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                job_id,
+                update="REMOVE #open",
+                condition="job_status = :cancelled AND attribute_not_exists(storage_state)",
+                names={"#open": "open"},
+                values={":cancelled": JobStatus.CANCELLED},
+            )
 
     def mark_notified(self, job_id: str) -> None:
         """Remember that the topic has been told that the job completed, unless it is being deleted."""
@@ -343,6 +433,22 @@ class JobsTable:
             forward=True,
         )
         return (row["job_id"] for row in rows)
+
+    def pending_before(self, job: Job) -> tuple[int, bool]:
+        """How many jobs, whoever's, wait for longer than this one, and whether there may be more than were looked at.
+
+        From an index.
+        """
+        rows = self._table.query_once(
+            index=OPEN_INDEX,
+            condition="#open = :yes AND submit_time < :then",
+            filter_expression="job_status = :pending",
+            values={":yes": PRESENT, ":then": job.submit_time, ":pending": JobStatus.PENDING},
+            names={"#open": "open"},
+            page=INDEX_PAGE,
+            forward=True,
+        )
+        return len(rows.items), rows.last_key is not None
 
     def submitted_between(self, after: int, before: int) -> Iterator[str]:
         """The ids of everybody's jobs submitted from ``after`` on and before ``before``; reads an index whole."""
@@ -449,6 +555,7 @@ def _new_item(job: Job) -> Item:
         "user_id": job.user_id,
         "user_order": f"{job.submit_time:012d}#{job.job_id}",
         "input_file_name": job.input_file_name,
+        "name_folded": job.input_file_name.casefold(),
         "reference": job.reference,
         "submit_time": job.submit_time,
         "job_status": job.job_status,
@@ -464,13 +571,45 @@ def _no_such(job_id: str) -> NotFound:
     return NotFound(f"there is no job {job_id}")
 
 
-def _order_from(cursor: str) -> str:
+def _search(user_id: str, wanted: Wanted) -> _Search:
+    values: dict[str, Any] = {":user": user_id}
+    condition = "user_id = :user"
+    first = f"{wanted.after or 0:012d}#"
+    last = f"{wanted.before:012d}#" if wanted.before is not None else _BEHIND_ALL
+    if wanted.after is not None or wanted.before is not None:
+        condition += " AND user_order BETWEEN :first AND :last"
+        values |= {":first": first, ":last": last}
+    tests = []
+    names = {}
+    for attribute, value in (
+        ("job_status", wanted.status),
+        ("storage_state", wanted.storage),
+        ("reference", wanted.reference),
+    ):
+        if value:
+            tests.append(f"#{attribute} = :{attribute}")
+            names[f"#{attribute}"] = attribute
+            values[f":{attribute}"] = value
+    if wanted.name:
+        tests.append("contains(name_folded, :name)")
+        values[":name"] = wanted.name.casefold()
+    return _Search(
+        condition=condition,
+        filter_expression=" AND ".join(tests) or None,
+        names=names,
+        values=values,
+        first=first,
+        last=last,
+    )
+
+
+def _order_from(cursor: str, *, first: str, last: str) -> str:
     try:
         order = base64.urlsafe_b64decode(cursor.encode()).decode()
     except (binascii.Error, UnicodeError):
         order = ""
-    if not _ORDER.fullmatch(order):
-        raise InputError("this cursor is not one that GAS gave out; begin again without it")
+    if not _ORDER.fullmatch(order) or not first <= order <= last:
+        raise InputError("this cursor is not one that GAS gave out for these jobs; begin again without it")
     return order
 
 

@@ -112,6 +112,22 @@ class Objects:
             bucket=bucket, key=key, version_id=head["VersionId"], sha256="", size_bytes=head["ContentLength"]
         )
 
+    def copy_input(self, stored: StoredObject, *, user_id: str, job_id: str) -> None:
+        """Have S3 copy exactly this version to where the upload of another job lies; nothing passes through here.
+
+        :raises InputError: when that version is no longer there.
+        """
+        try:
+            self._aws.s3.copy(
+                CopySource={"Bucket": stored.bucket, "Key": stored.key, "VersionId": stored.version_id},
+                Bucket=self._settings.inputs_bucket,
+                Key=self.input_key(user_id=user_id, job_id=job_id),
+            )
+        except ClientError as error:
+            if code(error) in GONE:
+                raise InputError("the uploaded file is no longer there; upload it again") from error
+            raise
+
     def presigned_download(
         self,
         stored: StoredObject,
@@ -151,6 +167,13 @@ class Objects:
             Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id, Range=f"bytes=0-{last}"
         )["Body"]
         return body.read().decode("utf-8", errors="replace")
+
+    def read_range(self, stored: StoredObject, first: int, last: int) -> bytes:
+        """The bytes from ``first`` to ``last``, both included, or to the end where that comes before."""
+        body = self._aws.s3.get_object(
+            Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id, Range=f"bytes={first}-{last}"
+        )["Body"]
+        return body.read()
 
     def download(self, stored: StoredObject, path: Path) -> str:
         """Stream the object into ``path``; a transfer that breaks off is taken up where it stopped.
@@ -233,6 +256,10 @@ class Objects:
     def result_versions(self, *, user_id: str, job_id: str) -> list[StoredObject]:
         """Every version of a job's results, whether or not its record names it; not those in the archive."""
         return list(self._versions(self._settings.results_bucket, f"{_safe(user_id)}/{_safe(job_id)}/"))
+
+    def delete_results(self, *, user_id: str, job_id: str) -> None:
+        """Delete everything that a job's attempts have put, named or not; the input stays."""
+        self.delete_prefix(self._settings.results_bucket, f"{_safe(user_id)}/{_safe(job_id)}/")
 
     def delete_job(self, *, user_id: str, job_id: str) -> None:
         """Delete everything of a job in both buckets, whether or not its record names it; not its cold copies."""

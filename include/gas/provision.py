@@ -30,7 +30,11 @@ Key = tuple[str, str]  # an attribute's name and its type: S or N
 
 #: index -> its hash key, its range key, and what it holds besides the keys.
 JOB_INDEXES: dict[str, tuple[Key, Key, tuple[str, ...]]] = {
-    USER_INDEX: (("user_id", "S"), ("user_order", "S"), ("job_status",)),
+    USER_INDEX: (
+        ("user_id", "S"),
+        ("user_order", "S"),
+        ("job_status", "storage_state", "reference", "name_folded"),
+    ),
     OPEN_INDEX: (("open", "S"), ("submit_time", "N"), ("job_status",)),
     DUE_INDEX: (("due", "S"), ("due_since", "N"), ("user_id",)),
 }

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from gas import deletion, subscription
+from gas import cancellation, deletion, subscription
+from gas.airflow_api import AT_WORK
 from gas.archive import RetrievalStatus, transfer
 from gas.errors import EngineError, NotFound
 from gas.findings import Finding, Repair, carried_out
@@ -94,6 +95,8 @@ def _open_repairs(services: Services, job: Job) -> Iterator[Repair]:
             )
         case StorageState.THAWING:
             yield from _thawing_repairs(services, job)
+        case None if job.job_status is JobStatus.CANCELLED:
+            yield from _cancelled_repairs(services, job)
         case None:
             yield from _unfinished_repairs(services, job)
         case _:
@@ -112,6 +115,24 @@ def _unfinished_repairs(services: Services, job: Job) -> Iterator[Repair]:
             found=f"is {job.job_status}, and its run has ended ({state})",
             repair="fail it",
             act=lambda: services.jobs.fail(job.job_id, None, NEVER_DONE, EngineError.kind),
+        )
+
+
+def _cancelled_repairs(services: Services, job: Job) -> Iterator[Repair]:
+    """CANCELLED: its run is stopped, and when none of its tasks can be at it any more, what they left is removed."""
+    if time.time() - (job.complete_time or 0) < GRACE_S:
+        return
+    if services.airflow.run_state(DAG_ID, job.job_id) in AT_WORK:
+        yield Repair(
+            found="is CANCELLED, and its run goes on",
+            repair="stop it",
+            act=lambda: services.airflow.stop(DAG_ID, job.job_id),
+        )
+    else:
+        yield Repair(
+            found="is CANCELLED, and its attempts may have left something",
+            repair="sweep",
+            act=lambda: cancellation.sweep(services, job),
         )
 
 
@@ -187,7 +208,7 @@ def _is_waited_for(services: Services, job: Job) -> bool:
     if owner is None:
         return False
     run_id = f"restore-{owner.user_id}-{owner.tier_version}"
-    return services.airflow.run_state(subscription.DAG_ID, run_id) in subscription.AT_WORK
+    return services.airflow.run_state(subscription.DAG_ID, run_id) in AT_WORK
 
 
 def _owner(services: Services, job: Job) -> Profile | None:

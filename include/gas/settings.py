@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     work_dir: Path | None = None
     """Where a job's files lie while it runs; the system's temporary folder when unset."""
 
+    # Looking at results: copies of their tables on the web server's disk.
+    table_cache: Path | None = None
+    """Where the copies lie; in the work folder when unset. Several processes of one machine may share it."""
+    table_cache_bytes: int = Field(default=5 * GIB, ge=MIB)
+    """What they may take together; the least recently used go first."""
+
     max_running_jobs: int = Field(default=16, ge=1, le=1024)
     """How many jobs run at once, in all of Airflow: a burst waits in its own queue and holds up no other DAG."""
 
@@ -154,6 +160,11 @@ class Settings(BaseSettings):
     def scratch_folder(self) -> Path:
         """Where the files of a job lie while it is worked on."""
         return self.work_dir or Path(tempfile.gettempdir()) / f"gas-{os.getuid()}"
+
+    @property
+    def table_cache_folder(self) -> Path:
+        """Where copies of result tables lie."""
+        return self.table_cache or self.scratch_folder / "tables"
 
     # Names under the prefix.
     @property

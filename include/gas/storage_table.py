@@ -369,7 +369,7 @@ class StorageTable:
         return self._update(
             job_id,
             update=(
-                "SET deleted_time = if_not_exists(deleted_time, :now), input_file_name = :blank "
+                "SET deleted_time = if_not_exists(deleted_time, :now), input_file_name = :blank, name_folded = :blank "
                 "REMOVE outputs, counts, notes, error_sentence, trash"
             ),
             condition="storage_state = :deleting",

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gas.errors import InputError, NotFound, Unavailable, UploadTooLarge
+from gas.errors import Conflict, InputError, NotFound, Unavailable, UploadTooLarge
 from gas.job import DAG_ID, JOB_ID, Job, JobStatus, job_to_json, new_job_id
 from gas.profiles_table import Profile, Tier
 
@@ -25,6 +25,8 @@ __all__ = [
     "begin_upload",
     "clean_file_name",
     "job_to_json",
+    "rename",
+    "run_again",
     "submit",
     "upload_limit_bytes",
 ]
@@ -117,6 +119,50 @@ def submit(
         log.warning("job %s is recorded and could not be started: %s", job_id, error)
         raise NotStarted(job) from error
     return job
+
+
+def run_again(
+    services: Services,
+    *,
+    profile: Profile,
+    source: Job,
+    job_id: str,
+    reference: str | None = None,
+    now: Callable[[], float] = time.time,
+) -> Job:
+    """Make a new job of a job that has ended: on a copy of its stored input, so that either may be deleted.
+
+    Doing it again under the same new id is safe and finishes the work.
+
+    :param source: the person's own job.
+    :param job_id: of the new job.
+    :param reference: the one of ``source`` when ``None``.
+    :raises Conflict: when ``source`` has not ended, or the new id is taken.
+    :raises InputError: when the input is no longer there.
+    :raises ReferenceProblem: when the reference is not installed.
+    :raises UploadTooLarge: when the input is over what the plan allows now.
+    :raises NotStarted: when the job is recorded and Airflow does not answer.
+    """
+    if not source.job_status.ended:
+        raise Conflict(f"the job is {source.job_status}; it can be run again once it has ended")
+    wanted = reference or source.reference
+    services.references.get(wanted)
+    if source.input.size_bytes > upload_limit_bytes(services.settings, profile):
+        raise _too_large(services.settings, profile, source.input.size_bytes)
+    if not JOB_ID.fullmatch(job_id) or job_id == source.job_id:
+        raise InputError("the new job needs an id of its own; open the form anew")
+    if services.objects.head_input(user_id=profile.user_id, job_id=job_id) is None:
+        services.objects.copy_input(source.input, user_id=profile.user_id, job_id=job_id)
+    return submit(services, profile=profile, job_id=job_id, file_name=source.input_file_name, reference=wanted, now=now)
+
+
+def rename(services: Services, *, job_id: str, user_id: str, file_name: str) -> Job:
+    """Give a person's own job's file another name to show. Repeating it is safe.
+
+    :raises InputError: when it is no name that can be shown.
+    :raises NotFound: when the job is not the person's.
+    """
+    return services.jobs.rename(job_id, user_id, clean_file_name(file_name))
 
 
 def clean_file_name(file_name: str) -> str:

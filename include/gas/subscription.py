@@ -10,6 +10,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING
 
+from gas.airflow_api import AT_WORK
 from gas.archive import transfer
 from gas.errors import Archived, Conflict, GasError, InputError
 from gas.job import JOB_ID, Job, JobStatus, StorageState
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DAG_ID = "restore"
-#: States of a run that still does what it was made for.
-AT_WORK = frozenset({"queued", "running"})
 
 
 def subscribe(services: Services, user_id: str) -> Profile:

@@ -11,6 +11,7 @@ import psutil
 import pysam
 import pytest
 
+from gas.cancellation import cancel, sweep
 from gas.job import Job, JobStatus, new_job_id
 from gas.local import contents
 from gas.local.layout import Layout
@@ -118,6 +119,22 @@ def test_killed_worker_is_taken_over_by_the_next_try(stack: Stack, services: Ser
     assert done.job_status is JobStatus.COMPLETED
     assert len(done.attempts) == 2
     assert results(services, job) == {stored.version_id for stored in done.outputs.values()}
+
+
+def test_cancelled_job_stops_its_run_and_its_processes(
+    stack: Stack, services: Services, sars_cov_2: Reference, airflow: httpx.Client
+) -> None:
+    """The web app's narrow user may stop a run at work: its task ends with every process it has, and leaves no file."""
+    job = submitted(services, many_variants(sars_cov_2))
+    until(lambda: services.jobs.get(job.job_id).progress is not None and task_processes(stack.layout))
+    at_work = [one for task in task_processes(stack.layout) for one in (task, *task.children(recursive=True))]
+    assert cancel(services, job_id=job.job_id, user_id=job.user_id).job_status is JobStatus.CANCELLED
+    assert airflow.get(f"/api/v2/dags/annotate/dagRuns/{job.job_id}").json()["state"] == "failed"
+    until(lambda: not any(process.is_running() for process in at_work))
+    sweep(services, services.jobs.get(job.job_id))
+    there = services.jobs.get(job.job_id)
+    assert (there.job_status, there.is_open) == (JobStatus.CANCELLED, False)
+    assert results(services, job) == set()
 
 
 def task_processes(layout: Layout) -> list[psutil.Process]:

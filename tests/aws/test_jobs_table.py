@@ -9,9 +9,10 @@ from functools import partial
 
 import pytest
 
+from gas import jobs_table
 from gas.errors import Conflict, Fenced, InputError, NotFound
 from gas.job import TRANSITIONS, Job, JobStatus, Output, Progress, StorageState, StoredObject, new_job_id
-from gas.jobs_table import Ended, JobsTable
+from gas.jobs_table import Ended, JobsTable, Wanted
 from gas.services import Services
 from tests.fakes import ALICE, BOB, pending_job
 
@@ -238,6 +239,86 @@ def test_status_filter_loses_no_row(jobs: JobsTable) -> None:
         if cursor is None:
             break
     assert sorted(found) == sorted(wanted)
+
+
+def found_by(jobs: JobsTable, wanted: Wanted, *, limit: int = 2) -> tuple[list[str], int]:
+    """The names of the jobs that a search finds over all its pages, and how many pages that took."""
+    names: list[str] = []
+    cursor, pages = None, 0
+    while cursor is not None or not pages:
+        page = jobs.of_user(ALICE.user_id, limit=limit, cursor=cursor, wanted=wanted)
+        names += [job.input_file_name for job in page.items]
+        cursor, pages = page.cursor, pages + 1
+        assert (page.reached is None) == (cursor is None)
+    return names, pages
+
+
+NOON = 1_700_000_000
+
+
+@pytest.fixture
+def several(jobs: JobsTable) -> list[str]:
+    """Jobs of different names, references, states and hours, newest first; and one of Bob's."""
+    names = ["Trio 1.VCF", "trio 2.vcf.gz", "STRASSE.vcf", "100%_done.vcf", "cohort.vcf"]
+    for hour, name in enumerate(names):
+        made = replace(pending_job(job_id=new_job_id(), submit_time=NOON - hour * 3600), input_file_name=name)
+        jobs.create(replace(made, reference="grch38") if hour == 1 else made)
+        if hour == 2:
+            in_state(jobs, made.job_id, JobStatus.COMPLETED)
+        if hour == 3:
+            in_state(jobs, made.job_id, JobStatus.FAILED)
+    jobs.create(replace(pending_job(job_id=new_job_id(), user_id=BOB.user_id), input_file_name="trio 3.vcf"))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(), ["Trio 1.VCF", "trio 2.vcf.gz", "STRASSE.vcf", "100%_done.vcf", "cohort.vcf"]),
+        (Wanted(name="tRiO"), ["Trio 1.VCF", "trio 2.vcf.gz"]),
+        (Wanted(name="straße"), ["STRASSE.vcf"]),
+        (Wanted(name="%_"), ["100%_done.vcf"]),
+        (Wanted(name="nobody"), []),
+        (Wanted(status=JobStatus.FAILED), ["100%_done.vcf"]),
+        (Wanted(storage=StorageState.HOT), ["STRASSE.vcf"]),
+        (Wanted(storage=StorageState.ARCHIVED), []),
+        (Wanted(reference="grch38"), ["trio 2.vcf.gz"]),
+        (Wanted(name="trio", reference="sars-cov-2"), ["Trio 1.VCF"]),
+        (Wanted(after=NOON - 3600), ["Trio 1.VCF", "trio 2.vcf.gz"]),
+        (Wanted(before=NOON - 3600), ["STRASSE.vcf", "100%_done.vcf", "cohort.vcf"]),
+        (Wanted(after=NOON - 3 * 3600, before=NOON, status=JobStatus.PENDING), ["trio 2.vcf.gz"]),
+    ],
+)
+def test_search_finds_what_is_wanted(jobs: JobsTable, several: list[str], wanted: Wanted, expected: list[str]) -> None:
+    """By a part of the name in any case, status, place, reference and time, also together, one's own jobs alone."""
+    assert found_by(jobs, wanted)[0] == expected
+
+
+def test_search_looks_at_so_many_jobs_a_page(
+    jobs: JobsTable, several: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of a search ends after a bounded look, also without any find, and the next one goes on from there."""
+    monkeypatch.setattr(jobs_table, "LOOKED_AT", 2)
+    first = jobs.of_user(ALICE.user_id, limit=1, wanted=Wanted(name="cohort"))
+    assert (first.items, first.reached) == ([], NOON - 3600)
+    assert found_by(jobs, Wanted(name="cohort"), limit=1) == (["cohort.vcf"], 3)
+
+
+def test_renamed_job_is_found_by_its_new_name(jobs: JobsTable, job: Job) -> None:
+    """The name that is searched is the name that is shown; another person can give none."""
+    renamed = jobs.rename(job.job_id, ALICE.user_id, "Wuhan.vcf")
+    assert jobs.get(job.job_id) == renamed == replace(job, input_file_name="Wuhan.vcf")
+    assert found_by(jobs, Wanted(name="wuhan"))[0] == ["Wuhan.vcf"]
+    assert found_by(jobs, Wanted(name="cohort"))[0] == []
+    with pytest.raises(NotFound):
+        jobs.rename(job.job_id, BOB.user_id, "mine.vcf")
+
+
+def test_cursor_of_another_search_is_refused(jobs: JobsTable, several: list[str]) -> None:
+    """A cursor that lies outside the days that are looked at is bad input, not an error of AWS."""
+    cursor = jobs.of_user(ALICE.user_id, limit=1).cursor
+    with pytest.raises(InputError):
+        jobs.of_user(ALICE.user_id, cursor=cursor, wanted=Wanted(before=NOON - 3600))
 
 
 @pytest.mark.parametrize("cursor", ["x", "AAAA", "MDAxNzAwMDAwMDAwIw==", "é"])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
 from gas import reconcile as reconciling
+from gas.airflow_api import AT_WORK
 from gas.archive import transfer
+from gas.cancellation import cancel
 from gas.errors import Unavailable
 from gas.job import ArchiveBackend, Job, JobStatus, Output, StorageState, new_job_id
 from gas.profiles_table import Tier
@@ -38,6 +41,11 @@ class Airflow:
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         self._answer()
         return self.runs.get(run_id)
+
+    def stop(self, dag_id: str, run_id: str) -> None:
+        self._answer()
+        if self.runs.get(run_id) in AT_WORK:
+            self.runs[run_id] = "failed"
 
     def run_again(self, dag_id: str, run_id: str) -> None:
         self.again.append(run_id)
@@ -150,6 +158,36 @@ def test_job_that_was_never_started_is_submitted(services: Services, airflow: Ai
     assert told(services) == ["is PENDING without a run: submit"]
     assert list(airflow.runs) == [waits.job_id]
     assert told(services) == []
+
+
+def test_cancelled_job_is_stopped_and_swept(services: Services, airflow: Airflow, clock: Clock, tmp_path: Path) -> None:
+    """What an attempt left that was killed in its upload goes once its run has ended; the person's upload stays."""
+    left = job(services)
+    services.airflow.submit("annotate", run_id=left.job_id, conf={})
+    services.jobs.start(left.job_id, "0001-a")
+    objects, where = services.objects, {"user_id": left.user_id, "job_id": left.job_id}
+    (tmp_path / "part").write_bytes(b"half of a result")
+    objects.upload(tmp_path / "part", objects.output_key(Output.VCF, attempt="0001-a", **where))
+    s3 = objects._aws.s3
+    s3.create_multipart_upload(
+        Bucket=services.settings.results_bucket, Key=objects.output_key(Output.TABLE, attempt="0001-a", **where)
+    )
+    uploaded = s3.put_object(Bucket=services.settings.inputs_bucket, Key=objects.input_key(**where), Body=b"input")
+    airflow.down = True
+    cancel(services, **where)
+    airflow.down = False
+    assert told(services) == []  # whoever is at it is left alone for a while
+    clock.ahead_s += 61
+    assert told(services) == ["is CANCELLED, and its run goes on: stop it"]
+    assert airflow.runs == {left.job_id: "failed"}
+    assert told(services) == ["is CANCELLED, and its attempts may have left something: sweep"]
+    assert objects.result_versions(**where) == []
+    assert list(objects.unfinished_uploads(services.settings.results_bucket)) == []
+    there = objects.head_input(**where)
+    assert there is not None
+    assert there.version_id == uploaded["VersionId"]
+    assert told(services) == []
+    assert not services.jobs.get(left.job_id).is_open
 
 
 @pytest.mark.parametrize("state", ["failed", "success"])

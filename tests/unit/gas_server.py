@@ -57,6 +57,8 @@ class GasServer:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     tier: str = "free"
     deleted: set[str] = field(default_factory=set)
+    links: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Of each job: the links to its result."""
     outputs: dict[str, bytes] = field(default_factory=lambda: {"vcf": RESULT, "index": b"TBI", "log": b"MODERATE 3\n"})
     claimed_sha256: str | None = None
     """What the records say of the VCF's checksum; the truth when None."""
@@ -64,6 +66,8 @@ class GasServer:
     """Of each uploaded job: bytes and SHA-256."""
     seen: Counter[str] = field(default_factory=Counter)
     """How often each ``METHOD /path`` was asked for."""
+    searches: list[dict[str, str]] = field(default_factory=list)
+    """The query of each list of jobs that was asked for."""
     resumed_at: list[int] = field(default_factory=list)
     """Where each download began that asked for a range."""
     tokens_at_storage: list[str] = field(default_factory=list)
@@ -138,6 +142,9 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             self._serve("POST")
+
+        def do_PATCH(self) -> None:
+            self._serve("PATCH")
 
         def do_DELETE(self) -> None:
             self._serve("DELETE")
@@ -251,6 +258,7 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
 
         def list_jobs(self) -> None:
             self._authorize()
+            gas.searches.append(self.query)
             jobs = [job for job in gas.jobs.values() if self.query.get("status") in (None, job["status"])]
             first, limit = int(self.query.get("cursor", 0)), int(self.query["limit"])
             following = str(first + limit) if first + limit < len(jobs) else None
@@ -272,6 +280,43 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
                 self._job(job_id)
                 gas.deleted.add(job_id)
                 del gas.jobs[job_id]
+            self._send(204, b"")
+
+        def cancel(self, job_id: str) -> None:
+            job = self._job(job_id)
+            if job["status"] in ("COMPLETED", "FAILED"):
+                raise _Refused(409, "conflict", f"the job has ended meanwhile: it is {job['status']}")
+            job["status"] = "CANCELLED"
+            self._json(job)
+
+        def rerun(self, job_id: str) -> None:
+            old, asked = self._job(job_id), self._body()
+            new = asked["job_id"] not in gas.jobs
+            if new:
+                made = gas.add_job(file_name=old["file_name"], reference=asked.get("reference", old["reference"]))
+                gas.jobs[asked["job_id"]] = {**gas.jobs.pop(made), "job_id": asked["job_id"]}
+            self._json(gas.jobs[asked["job_id"]], 201 if new else 200)
+
+        def rename(self, job_id: str) -> None:
+            asked = self._body()
+            job = self._job(job_id)
+            job["file_name"] = asked["file_name"]
+            self._json(job)
+
+        def share(self, job_id: str) -> None:
+            days = self._body()["days"]
+            self._job(job_id)
+            link = {"id": len(gas.links) + 1, "created_at": "2026-11-24T20:00:00Z", "expires_at": f"in {days} days"}
+            gas.links[job_id] = [link, *gas.links.get(job_id, [])]
+            self._json({**link, "url": f"{gas.url}/shared/secret"}, 201)
+
+        def list_links(self, job_id: str) -> None:
+            self._job(job_id)
+            self._json({"links": gas.links.get(job_id, [])})
+
+        def unshare(self, job_id: str) -> None:
+            self._job(job_id)
+            gas.links.pop(job_id, None)
             self._send(204, b"")
 
         def log(self, job_id: str) -> None:
@@ -351,6 +396,12 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
         (f"GET {api}/jobs", Handler.list_jobs),
         (rf"GET {api}/jobs/([^/]+)", Handler.show),
         (rf"DELETE {api}/jobs/([^/]+)", Handler.delete),
+        (rf"POST {api}/jobs/([^/]+)/cancel", Handler.cancel),
+        (rf"POST {api}/jobs/([^/]+)/rerun", Handler.rerun),
+        (rf"PATCH {api}/jobs/([^/]+)", Handler.rename),
+        (rf"POST {api}/jobs/([^/]+)/links", Handler.share),
+        (rf"GET {api}/jobs/([^/]+)/links", Handler.list_links),
+        (rf"DELETE {api}/jobs/([^/]+)/links", Handler.unshare),
         (rf"POST {api}/(subscribe|unsubscribe)", Handler.change_plan),
         (rf"GET {api}/jobs/([^/]+)/log", Handler.log),
         (rf"GET {api}/jobs/([^/]+)/summary", Handler.summary),

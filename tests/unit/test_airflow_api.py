@@ -131,3 +131,20 @@ def test_failed_run_is_run_again() -> None:
     airflow.api().run_again("restore", "r1")
     assert airflow.seen[0].url.path == "/api/v2/dags/restore/dagRuns/r1/clear"
     assert json.loads(airflow.seen[0].content) == {"dry_run": False, "only_failed": True}
+
+
+@pytest.mark.parametrize(("state", "stopped"), [("queued", True), ("running", True), ("success", False)])
+def test_only_a_run_that_goes_on_is_stopped(state: str, stopped: bool) -> None:
+    """A run at work is ended as failed, which kills its task; one that has ended keeps the state it ended in."""
+    airflow = Airflow(lambda _: httpx.Response(200, json={"state": state}))
+    airflow.api().stop("annotate", "r1")
+    sent = [(request.method, json.loads(request.content)) for request in airflow.seen if request.method != "GET"]
+    assert sent == ([("PATCH", {"state": "failed"})] if stopped else [])
+
+
+def test_durations_of_the_latest_runs_are_read() -> None:
+    """The latest successful runs, and of those each that tells how long it took."""
+    answer = {"dag_runs": [{"duration": 2.5}, {"duration": None}, {"duration": 1.0}]}
+    airflow = Airflow(lambda _: httpx.Response(200, json=answer))
+    assert airflow.api().durations("annotate", 3) == [2.5, 1.0]
+    assert str(airflow.seen[0].url.query, "ascii") == "state=success&order_by=-end_date&limit=3"

@@ -372,6 +372,63 @@ class TestLooking:
         assert gas("delete", job_id, "--yes", "--json").document == {"job_id": job_id, "deleted": True}
         assert gas("show", job_id).code == 4
 
+    def test_job_is_cancelled_once(self, gas: Gas, server: GasServer) -> None:
+        """A lost answer does no harm; a job that has ended meanwhile is left, with a sentence."""
+        job_id = server.add_job()
+        server.faults = [Fault(f"POST /api/v1/jobs/{job_id}/cancel", after_doing=True)]
+        assert gas("cancel", job_id).out == f"{job_id} CANCELLED\n"
+        assert gas("cancel", job_id, "--json").document["status"] == "CANCELLED"
+        ended = gas("cancel", server.add_job(status="COMPLETED"))
+        assert (ended.code, "has ended meanwhile" in ended.err) == (1, True)
+
+    def test_job_is_run_again_as_one_new_job(self, gas: Gas, server: GasServer) -> None:
+        """A lost answer makes no second job; with --wait the command ends with the new job's outcome."""
+        job_id = server.add_job(status="COMPLETED")
+        server.faults = [Fault(f"POST /api/v1/jobs/{job_id}/rerun", after_doing=True)]
+        new = gas("rerun", job_id, "--reference", "wuhan").out.strip()
+        assert set(server.jobs) == {job_id, new}
+        assert server.jobs[new]["reference"] == "wuhan"
+        server.outcome = {"status": "FAILED", "error": "line 3: no"}
+        assert gas("rerun", job_id, "--wait").code == 6
+
+    def test_job_is_renamed(self, gas: Gas, server: GasServer) -> None:
+        """The job is called by its new name, which is told."""
+        job_id = server.add_job()
+        assert gas("rename", job_id, "trio 7.vcf").out == "trio 7.vcf\n"
+        assert server.jobs[job_id]["file_name"] == "trio 7.vcf"
+
+    def test_jobs_are_looked_for(self, gas: Gas, server: GasServer) -> None:
+        """What is looked for reaches the server in its words; what is not named is not sent."""
+        looked_for = ("--name", "trio", "--storage", "archived", "-r", "grch38", "--from", "2026-11-01")
+        assert gas("jobs", *looked_for, "--to", "2026-11-24", "--limit", "5").code == 0
+        assert gas("jobs").code == 0
+        assert server.searches == [
+            {
+                "limit": "5",
+                "name": "trio",
+                "storage": "ARCHIVED",
+                "reference": "grch38",
+                "from": "2026-11-01",
+                "to": "2026-11-24",
+            },
+            {"limit": "20"},
+        ]
+
+    def test_result_is_shared_and_unshared(self, gas: Gas, server: GasServer) -> None:
+        """The link's address alone is printed; the list tells what is good, and --revoke ends all."""
+        job_id = server.add_job(status="COMPLETED")
+        made = gas("share", job_id, "--days", "30")
+        assert made.out == f"{server.url}/shared/secret\n"
+        assert "good until in 30 days" in made.err
+        assert gas("share", job_id, "--json").document["expires_at"] == "in 7 days"
+        assert gas("share", job_id, "--list").out.splitlines()[1:] == [
+            "2\t2026-11-24T20:00:00Z\tin 7 days",
+            "1\t2026-11-24T20:00:00Z\tin 30 days",
+        ]
+        assert gas("share", job_id, "--revoke", "--list").code == 2
+        assert (gas("share", job_id, "--revoke").code, server.links) == (0, {})
+        assert gas("share", job_id, "--list", "--json").document["links"] == []
+
     def test_plan_is_changed(self, gas: Gas, server: GasServer) -> None:
         """An upgrade and its undoing, each told in a sentence; with --json the account as it is then."""
         assert "on its way back" in gas("subscribe").err

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,10 +27,12 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
+from gas.annotation.engine import annotate
 from gas.errors import Unavailable
+from gas.forecast import RecentTimes
 from gas.job import Job, JobStatus, Output, Progress, StoredObject, new_job_id
 from gas.provision import provision
-from gas.references import Reference
+from gas.references import Reference, ReferenceStore, demo_vcf
 from gas.services import Services, build
 from gas.settings import Settings
 from tests.conftest import AwsStandIn, free_ports
@@ -52,6 +57,8 @@ class FakeAirflow:
     """Remembers which runs were asked for; ``down`` makes it answer like an Airflow that does not."""
 
     runs: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
     down: bool = False
 
     def submit(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> bool:
@@ -59,6 +66,16 @@ class FakeAirflow:
             raise Unavailable("Airflow does not answer")
         self.runs.append(run_id)
         return True
+
+    def durations(self, dag_id: str, number: int) -> list[float]:
+        if self.down:
+            raise Unavailable("Airflow does not answer")
+        return self.took
+
+    def stop(self, dag_id: str, run_id: str) -> None:
+        if self.down:
+            raise Unavailable("Airflow does not answer")
+        self.stopped.append(run_id)
 
 
 @dataclass(frozen=True)
@@ -136,8 +153,9 @@ def globus(globus_server: Globus) -> Globus:
 
 
 @pytest.fixture(scope="session")
-def settings(postgres_url: str, sars_cov_2: Reference) -> Settings:
+def settings(postgres_url: str, sars_cov_2: Reference, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
+        table_cache=tmp_path_factory.mktemp("tables"),
         web_url=WEB_URL,
         web_secret_key=SecretStr("for tests"),
         web_database_url=SecretStr(postgres_url),
@@ -175,6 +193,8 @@ def services(wired: Services, lasting_aws: AwsStandIn, airflow: FakeAirflow) -> 
             tables.Table(name).delete_item(Key={key: item[key]})
     tables.meta.client.close()
     airflow.runs.clear()
+    airflow.stopped.clear()
+    airflow.took = []
     airflow.down = False
     return wired
 
@@ -191,12 +211,13 @@ def app(built_app: Flask, services: Services, globus: Globus) -> Flask:
     """The web app with nobody known to it."""
     with built_app.app_context():
         session = built_app.appbuilder.session
-        tables = "ab_user, ab_user_role, gas_api_token, gas_login_code, gas_web_session"
+        tables = "ab_user, ab_user_role, gas_api_token, gas_login_code, gas_share_link, gas_web_session"
         session.execute(text(f"TRUNCATE {tables} CASCADE"))
         session.commit()
         session.remove()
     introspection = built_app.config["GLOBUS_INTROSPECTION"]
     introspection._answers.clear()
+    built_app.extensions["gas-recent-times"] = RecentTimes(services.airflow)
     return built_app
 
 
@@ -274,6 +295,23 @@ def operator(app: Flask, globus: Globus) -> Browser:
     browser = Browser(app, globus)
     assert browser.sign_in(OPERATOR).status_code == 302
     return browser
+
+
+@functools.cache
+def annotated_demo(references: Path) -> Mapping[Output, bytes]:
+    """The files of a real result, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "demo.vcf.gz"
+        annotate(demo_vcf(), target, reference=ReferenceStore(references).get("sars-cov-2"))
+        return {
+            output: target.with_name(f"demo{ending}").read_bytes()
+            for output, ending in (
+                (Output.VCF, ".vcf.gz"),
+                (Output.INDEX, ".vcf.gz.tbi"),
+                (Output.TABLE, ".parquet"),
+                (Output.SUMMARY, ".summary.json"),
+            )
+        }
 
 
 class Jobs:
@@ -358,7 +396,18 @@ class Jobs:
         self._services.jobs.start(job.job_id, "0001")
         return self._services.jobs.fail(job.job_id, "0001", error, kind)
 
-    def done(self, owner: str, *, summary: Mapping[str, Any] | None = None, **options: Any) -> Job:
+    def annotated(self, owner: str, **options: Any) -> Job:
+        """A finished job with a real result: the demo's VCF, annotated."""
+        return self.done(owner, files=annotated_demo(self._services.settings.references), **options)
+
+    def done(
+        self,
+        owner: str,
+        *,
+        summary: Mapping[str, Any] | None = None,
+        files: Mapping[Output, bytes] | None = None,
+        **options: Any,
+    ) -> Job:
         job = self.pending(owner, **options)
         self._services.jobs.start(job.job_id, "0001")
         bodies = {
@@ -367,6 +416,7 @@ class Jobs:
             Output.TABLE: b"the table",
             Output.LOG: self.LOG.encode(),
             Output.SUMMARY: json.dumps(summary or self.SUMMARY).encode(),
+            **(files or {}),
         }
         bucket = self._services.settings.results_bucket
         outputs = {

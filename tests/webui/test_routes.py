@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from tests.webui.conftest import ALICE, BOB, WEB_URL, Browser, Globus, Jobs
-from webui import tokens
+from webui import share_links, tokens
 
 CALLERS = (
     "anonymous",
@@ -56,6 +56,10 @@ def new_job(job_id: str) -> dict[str, object]:
     return {"job_id": job_id, "file_name": "a.vcf", "reference": "sars-cov-2"}
 
 
+def new_name(_: str) -> dict[str, object]:
+    return {"file_name": "b.vcf"}
+
+
 def bad_code(_: str) -> dict[str, object]:
     return {"code": "x", "code_verifier": "x" * 43, "redirect_uri": "http://127.0.0.1:5000/callback"}
 
@@ -81,6 +85,16 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/jobs/<job_id>/delete"): Row("/jobs/{job_id}/delete", JOB_PAGE),
     # The owner, who comes first, deletes it.
     ("POST", "/jobs/<job_id>/delete"): Row("/jobs/{job_id}/delete", (400, 302, 404, 404) + (302,) * 6),
+    ("POST", "/jobs/<job_id>/cancel"): Row("/jobs/{job_id}/cancel", (400, 409, 404, 404) + (302,) * 6),
+    # The row sends no new id and no name.
+    ("POST", "/jobs/<job_id>/rerun"): Row("/jobs/{job_id}/rerun", (400, 422, 404, 404) + (302,) * 6),
+    ("POST", "/jobs/<job_id>/name"): Row("/jobs/{job_id}/name", (400, 422, 404, 404) + (302,) * 6),
+    ("GET", "/jobs/<job_id>/table"): Row("/jobs/{job_id}/table", JOB_PAGE),
+    ("GET", "/jobs/<job_id>/share"): Row("/jobs/{job_id}/share", JOB_PAGE),
+    ("POST", "/jobs/<job_id>/share"): Row("/jobs/{job_id}/share", (400, 422, 404, 404) + (302,) * 6),
+    ("POST", "/jobs/<job_id>/share/revoke"): Row("/jobs/{job_id}/share/revoke", (400, 404, 404, 404) + (302,) * 6),
+    ("GET", "/shared/<token>"): Row("/shared/{share}", OPEN),
+    ("GET", "/shared/<token>/download/<what>"): Row("/shared/{share}/download/vcf", AWAY),
     ("GET", "/plan/"): Row("/plan/", PAGE),
     ("POST", "/plan/"): Row("/plan/", (400, 422, 422, 422) + (302,) * 6),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
@@ -103,9 +117,32 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/jobs"): Row("/api/v1/jobs", (401, 200, 422, 422, 200, 422, 401, 401, 401, 401), new_job),
     ("GET", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL),
     ("DELETE", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", (401, 204, 404, 404, 204, 404) + (401,) * 4),
+    ("GET", "/api/v1/jobs/<job_id>/forecast"): Row("/api/v1/jobs/{job_id}/forecast", JOB_CALL),
+    # The row's job is COMPLETED.
+    ("POST", "/api/v1/jobs/<job_id>/cancel"): Row(
+        "/api/v1/jobs/{job_id}/cancel", (401, 409, 404, 404, 409, 404, 401, 401, 401, 401)
+    ),
+    ("POST", "/api/v1/jobs/<job_id>/rerun"): Row(
+        "/api/v1/jobs/{job_id}/rerun", (401, 201, 404, 404, 201, 404, 401, 401, 401, 401)
+    ),
+    ("PATCH", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL, new_name),
     ("GET", "/api/v1/jobs/<job_id>/log"): Row("/api/v1/jobs/{job_id}/log", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/summary"): Row("/api/v1/jobs/{job_id}/summary", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/download/<what>"): Row("/api/v1/jobs/{job_id}/download/vcf", LINK),
+    ("GET", "/api/v1/jobs/<job_id>/table"): Row("/api/v1/jobs/{job_id}/table", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/table/suggest"): Row("/api/v1/jobs/{job_id}/table/suggest?column=gene", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/table/export"): Row("/api/v1/jobs/{job_id}/table/export?format=vcf", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/links"): Row("/api/v1/jobs/{job_id}/links", JOB_CALL),
+    ("POST", "/api/v1/jobs/<job_id>/links"): Row(
+        "/api/v1/jobs/{job_id}/links", (401, 201, 404, 404, 201, 404, 401, 401, 401, 401)
+    ),
+    ("DELETE", "/api/v1/jobs/<job_id>/links"): Row(
+        "/api/v1/jobs/{job_id}/links", (401, 204, 404, 404, 204, 404, 401, 401, 401, 401)
+    ),
+    # The owner, who comes first, revokes it.
+    ("DELETE", "/api/v1/jobs/<job_id>/links/<link_id>"): Row(
+        "/api/v1/jobs/{job_id}/links/{link}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401)
+    ),
     ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
     ("DELETE", "/api/v1/token"): Row("/api/v1/token", (401, 403, 403, 403, 204, 204, 401, 401, 401, 401)),
 }
@@ -179,10 +216,11 @@ def callers(app: Flask, globus: Globus, alice: Browser, bob: Browser, operator: 
 def test_who_may_call(key: tuple[str, str], app: Flask, callers: dict[str, Callable], jobs: Jobs) -> None:
     """Each caller gets the status that the table says."""
     row = TABLE[key]
-    job = jobs.done(ALICE)
+    job = jobs.annotated(ALICE) if "/table" in key[1] else jobs.done(ALICE)
     with app.app_context():
         user = app.appbuilder.sm.find_user(username=BOB).id
-    path = row.path.format(job_id=job.job_id, user=user)
+        token, link = share_links.create(app.appbuilder.session, job, days=1)
+        path = row.path.format(job_id=job.job_id, user=user, share=token, link=link.id)
     body = row.json(job.job_id) if row.json else None
     got = {name: callers[name](key[0], path, body).status_code for name in CALLERS}
     assert got == dict(zip(CALLERS, row.expected, strict=True))
@@ -212,6 +250,14 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
             ("/api/v1/subscribe", None),
             ("/plan/", None),
             (f"/jobs/{kept}/delete", None),
+            (f"/jobs/{kept}/cancel", None),
+            (f"/api/v1/jobs/{kept}/cancel", None),
+            (f"/jobs/{kept}/rerun", None),
+            (f"/api/v1/jobs/{kept}/rerun", None),
+            (f"/jobs/{kept}/name", None),
+            (f"/jobs/{kept}/share", None),
+            (f"/jobs/{kept}/share/revoke", None),
+            (f"/api/v1/jobs/{kept}/links", None),
             ("/cli/authorize", None),
             ("/logout/", None),
         )
@@ -219,5 +265,7 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
     assert set(refused.values()) == {400}
     assert alice.open("/api/v1/token", method="DELETE").status_code == 400
     assert alice.open(f"/api/v1/jobs/{kept}", method="DELETE").status_code == 400
+    assert alice.open(f"/api/v1/jobs/{kept}/links", method="DELETE").status_code == 400
+    assert alice.open(f"/api/v1/jobs/{kept}", method="PATCH", json=new_name(kept)).status_code == 400
     assert [job["job_id"] for job in alice.get("/api/v1/jobs").json["jobs"]] == [kept]
     assert alice.get("/api/v1/me").json["tier"] == "free"

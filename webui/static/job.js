@@ -7,6 +7,7 @@ import { announce, progressText } from "./status.js";
 
 const EVERY_MS = 1000;
 const STORED_EVERY_MS = 5000;
+const FORECAST_EVERY_MS = 5000;
 
 const job = () => document.querySelector("#job");
 
@@ -22,6 +23,14 @@ async function step() {
   }
   showProgress(now);
   return true;
+}
+
+async function forecastStep() {
+  if ("ended" in job().dataset) return false;
+  const { sentence } = await getJson(`jobs/${job().dataset.jobId}/forecast`);
+  const text = job().querySelector(".forecast");
+  if (text) text.textContent = sentence;
+  return text !== null;
 }
 
 function watchStorage() {
@@ -81,5 +90,10 @@ async function submitAgain(button) {
 }
 
 prepare();
-if ("ended" in job().dataset) watchStorage();
-else repeat(step, EVERY_MS);
+if ("ended" in job().dataset) {
+  watchStorage();
+} else {
+  repeat(step, EVERY_MS);
+  forecastStep().catch(() => {});
+  repeat(forecastStep, FORECAST_EVERY_MS);
+}

@@ -1,103 +1,105 @@
-// New job: look at the file before it is sent, send it straight to the object store, submit the job.
+// New jobs: look at each file before it is sent, send it straight to the object store, submit its job. One job a file,
+// each with its own progress and its own error: one that fails holds up no other.
 
 import { getJson, post } from "./api.js";
+import { size, wrongWith } from "./vcf_check.js";
 
-const NAME = /\.(vcf(\.b?gz)?|bcf)$/i;
-const LOOK_BYTES = 64 * 1024;
+const AT_ONCE = 3;
 const SUBMIT_ATTEMPTS = 3;
-const UNITS = ["bytes", "KiB", "MiB", "GiB"];
 
 const form = document.querySelector("#new-job");
 const input = form.querySelector("input[type=file]");
 const drop = form.querySelector(".drop");
-const chosen = form.querySelector(".chosen");
-const problem = form.querySelector("[role=alert]");
+const list = form.querySelector(".uploads");
+const template = form.querySelector("template");
 const button = form.querySelector("button[type=submit]");
-const progress = form.querySelector("progress");
-const state = form.querySelector(".upload-state");
-const limit = Number(form.dataset.limitBytes);
+const summary = form.querySelector(".upload-state");
+const plan = { limit: Number(form.dataset.limitBytes), tooLarge: form.dataset.overLimit };
 
-let file = null;
+/** The chosen files: `state` is checking, ready, refused, sending, done or failed. */
+let uploads = [];
+let busy = false;
 
-function size(bytes) {
-  let amount = bytes;
-  let unit = 0;
-  while (amount >= 1024 && unit < UNITS.length - 1) {
-    amount /= 1024;
-    unit += 1;
+class Upload {
+  constructor(file) {
+    this.file = file;
+    this.item = template.content.firstElementChild.cloneNode(true);
+    this.bar = this.item.querySelector("progress");
+    this.item.querySelector(".name").textContent = file.name;
+    this.item.querySelector(".size").textContent = size(file.size);
+    this.bar.setAttribute("aria-label", `Upload of ${file.name}`);
+    const remove = this.item.querySelector("button");
+    remove.setAttribute("aria-label", `Leave out ${file.name}`);
+    remove.addEventListener("click", () => leaveOut(this));
+    this.become("checking", "Looking at the file");
   }
-  return `${unit ? Number(amount.toPrecision(3)) : amount} ${UNITS[unit]}`;
-}
 
-function complain(sentence) {
-  problem.textContent = sentence;
-  problem.hidden = !sentence;
-}
-
-/** The file's first characters; unpacked where it is gzip or bgzip. */
-async function beginning(blob) {
-  const head = blob.slice(0, LOOK_BYTES);
-  const magic = new Uint8Array(await head.slice(0, 2).arrayBuffer());
-  if (magic[0] !== 0x1f || magic[1] !== 0x8b) return head.text();
-  const reader = head.stream().pipeThrough(new DecompressionStream("gzip")).getReader();
-  const { value } = await reader.read();
-  reader.cancel().catch(() => {}); // the rest of the slice ends in the middle of a block
-  return new TextDecoder().decode(value);
-}
-
-/** What is wrong with a file, as far as the browser can see; "" for nothing. The server looks properly. */
-async function wrongWith(candidate) {
-  if (!NAME.test(candidate.name)) {
-    return `${candidate.name} does not end in .vcf, .vcf.gz or .bcf. Choose a VCF or BCF file.`;
+  get key() {
+    return `${this.file.name}\n${this.file.size}\n${this.file.lastModified}`;
   }
-  if (candidate.size === 0) return `${candidate.name} is empty.`;
-  if (candidate.size > limit) return form.dataset.overLimit.replace("{size}", size(candidate.size));
-  try {
-    const text = await beginning(candidate);
-    if (!text.startsWith("##fileformat=VCF") && !text.startsWith("BCF")) {
-      return `${candidate.name} does not look like a VCF: its first line should begin with ##fileformat=VCF.`;
+
+  become(state, said) {
+    this.state = state;
+    this.item.dataset.state = state;
+    const text = this.item.querySelector(".said");
+    if (state === "refused" || state === "failed") text.setAttribute("role", "alert");
+    else text.removeAttribute("role");
+    text.textContent = said;
+  }
+
+  async check() {
+    const wrong = await wrongWith(this.file, plan);
+    if (wrong) this.become("refused", wrong);
+    else this.become("ready", "Ready to be sent");
+  }
+
+  async send() {
+    const { file } = this;
+    const reference = new FormData(form).get("reference");
+    this.become("sending", "Asking for a place to put it");
+    try {
+      const upload = await post("uploads", { file_name: file.name, size_bytes: file.size, reference });
+      await this.put(upload);
+      this.become("sending", "Uploaded. Starting the job.");
+      await submit({ job_id: upload.job_id, file_name: file.name, reference });
+      this.jobId = upload.job_id;
+      this.become("done", "");
+      const link = document.createElement("a");
+      link.href = `/jobs/${upload.job_id}`;
+      link.textContent = "See the job";
+      this.item.querySelector(".said").append("Submitted. ", link);
+    } catch (error) {
+      this.bar.value = 0;
+      this.become("failed", error.message);
     }
-  } catch {
-    return `${candidate.name} ends in .gz, but cannot be unpacked. Was it copied completely?`;
   }
-  return "";
+
+  put({ url, fields }) {
+    const data = new FormData();
+    for (const [name, value] of Object.entries(fields)) data.append(name, value);
+    data.append("file", this.file);
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.upload.addEventListener("progress", (event) => {
+        if (!event.lengthComputable) return;
+        this.bar.max = event.total;
+        this.bar.value = event.loaded;
+        this.become("sending", `${size(event.loaded)} of ${size(event.total)} uploaded`);
+      });
+      request.addEventListener("load", () => {
+        if (request.status >= 200 && request.status < 300) return resolve();
+        const tooLarge = request.responseText.includes("EntityTooLarge");
+        reject(new Error(tooLarge ? plan.tooLarge.replace("{size}", size(this.file.size))
+          : `The upload was refused (${request.status}). Try again.`));
+      });
+      request.addEventListener("error", () => reject(new Error("The upload broke off. Check the connection and try again.")));
+      request.open("POST", url);
+      request.send(data);
+    });
+  }
 }
 
-async function choose(candidate) {
-  file = null;
-  button.disabled = true;
-  if (!candidate) return;
-  chosen.textContent = `${candidate.name} (${size(candidate.size)})`;
-  const wrong = await wrongWith(candidate);
-  complain(wrong);
-  if (wrong) return;
-  file = candidate;
-  button.disabled = false;
-}
-
-function send({ url, fields }, body) {
-  const data = new FormData();
-  for (const [name, value] of Object.entries(fields)) data.append(name, value);
-  data.append("file", body);
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.upload.addEventListener("progress", (event) => {
-      if (!event.lengthComputable) return;
-      progress.max = event.total;
-      progress.value = event.loaded;
-      state.textContent = `${size(event.loaded)} of ${size(event.total)} uploaded`;
-    });
-    request.addEventListener("load", () => {
-      if (request.status >= 200 && request.status < 300) return resolve();
-      const tooLarge = request.responseText.includes("EntityTooLarge");
-      reject(new Error(tooLarge ? form.dataset.overLimit.replace("{size}", size(body.size))
-        : `The upload was refused (${request.status}). Try again.`));
-    });
-    request.addEventListener("error", () => reject(new Error("The upload broke off. Check the connection and try again.")));
-    request.open("POST", url);
-    request.send(data);
-  });
-}
+const inState = (...states) => uploads.filter((upload) => states.includes(upload.state));
 
 /** Whether the job is in the record, although the answer to its submission was an error. */
 async function recorded(jobId) {
@@ -123,19 +125,47 @@ async function submit(job) {
   }
 }
 
-async function run() {
-  const reference = new FormData(form).get("reference");
-  const upload = await post("uploads", { file_name: file.name, size_bytes: file.size, reference });
-  await send(upload, file);
-  state.textContent = "Uploaded. Starting the job.";
-  await submit({ job_id: upload.job_id, file_name: file.name, reference });
-  location.assign(`/jobs/${upload.job_id}`);
+function show() {
+  const toSend = inState("ready", "failed").length;
+  form.toggleAttribute("data-busy", busy);
+  button.disabled = busy || toSend === 0 || inState("checking").length > 0;
+  input.disabled = busy;
+  list.hidden = uploads.length === 0;
+  const done = inState("done").length;
+  if (busy) summary.textContent = `${done} of ${uploads.length} submitted`;
+  else if (done && toSend) summary.textContent = `${done} submitted, ${toSend} not: try again, or leave it out`;
+  else if (uploads.length > 1) summary.textContent = `${toSend} of ${uploads.length} files will be sent`;
+  else summary.textContent = "";
 }
 
-function busy(yes) {
-  form.toggleAttribute("data-busy", yes);
-  button.disabled = yes || !file;
-  input.disabled = yes;
+/** Adds files to the list; those that cannot be sent make way, and a file that is there already is looked at again. */
+async function choose(files) {
+  const chosen = [...files].map((file) => new Upload(file));
+  const keys = new Set(chosen.map((upload) => upload.key));
+  uploads = [...uploads.filter((upload) => upload.state !== "refused" && !keys.has(upload.key)), ...chosen];
+  list.replaceChildren(...uploads.map((upload) => upload.item));
+  show();
+  await Promise.all(chosen.map((upload) => upload.check()));
+  show();
+}
+
+function leaveOut(upload) {
+  if (busy) return;
+  uploads = uploads.filter((other) => other !== upload);
+  upload.item.remove();
+  show();
+  input.focus();
+}
+
+async function run() {
+  const waiting = inState("ready", "failed");
+  const sender = async () => {
+    for (let upload = waiting.shift(); upload; upload = waiting.shift()) {
+      await upload.send();
+      show();
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, sender));
 }
 
 const references = form.elements.reference;
@@ -143,7 +173,10 @@ references.addEventListener("change", () => {
   form.querySelector(".about").textContent = references.selectedOptions[0].dataset.about;
 });
 
-input.addEventListener("change", () => choose(input.files[0]));
+input.addEventListener("change", () => {
+  choose(input.files);
+  input.value = ""; // so that the same file can be chosen again once it is mended
+});
 
 for (const name of ["dragenter", "dragover"]) {
   drop.addEventListener(name, (event) => {
@@ -154,23 +187,29 @@ for (const name of ["dragenter", "dragover"]) {
 for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
 drop.addEventListener("drop", (event) => {
   event.preventDefault();
-  if (event.dataTransfer.files.length > 1) return complain("One file at a time, please.");
-  if (event.dataTransfer.files.length) choose(event.dataTransfer.files[0]);
+  if (!busy) choose(event.dataTransfer.files);
 });
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (!file) return;
-  complain("");
-  busy(true);
-  try {
-    await run();
-  } catch (error) {
-    complain(error.message);
-    state.textContent = "";
-    progress.value = 0;
-    busy(false);
+  if (button.disabled) return;
+  busy = true;
+  show();
+  await run();
+  busy = false;
+  show();
+  if (uploads.every((upload) => upload.state === "done")) {
+    location.assign(uploads.length === 1 ? `/jobs/${uploads[0].jobId}` : "/jobs/");
   }
 });
 
-window.addEventListener("pageshow", () => busy(false)); // back from the job's page
+window.addEventListener("beforeunload", (event) => {
+  if (busy) event.preventDefault(); // what is on its way would be lost
+});
+
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return; // back from the jobs: these are submitted
+  uploads = uploads.filter((upload) => upload.state !== "done");
+  list.replaceChildren(...uploads.map((upload) => upload.item));
+  show();
+});

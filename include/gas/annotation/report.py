@@ -404,7 +404,8 @@ def _source_list(columns: Mapping[str, str]) -> str:
 
 # --- counting ---------------------------------------------------------------------------------------------------------
 
-_KIND = """
+#: What kind of change an allele is, in SQL over the table's ``ref`` and ``alt``.
+KIND_SQL = """
 CASE WHEN alt IS NULL THEN 'no alternate allele'
      WHEN alt = '*' THEN 'overlapping deletion'
      WHEN starts_with(alt, '<') THEN 'symbolic'
@@ -440,7 +441,7 @@ def _count(database: duckdb.DuckDBPyConnection, table: Path, *, source_columns: 
     # S608 in what follows: the sources' columns are checked by _query, everything else is written here.
     for chrom, kind, size, change, known, any_source, variants in database.execute(
         f"""
-        SELECT chrom, {_KIND} AS kind,
+        SELECT chrom, {KIND_SQL} AS kind,
           CASE WHEN kind IN ('insertion', 'deletion')
                THEN greatest(least(length(alt) - length(ref), {_LONGEST_INDEL + 1}), -{_LONGEST_INDEL + 1}) END AS size,
           CASE WHEN kind = 'SNV' THEN upper(ref || alt) END AS change, id IS NOT NULL AS known, {hit} AS hit, count(*)

@@ -1,4 +1,4 @@
-"""``gas submit, jobs, show, log, download, delete``: annotating on a GAS server from the command line."""
+"""``gas submit``, ``jobs`` and what can be done with a job: annotating on a GAS server from the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from gas.cli.server import EXIT_CODES, JsonOption, ServerOption, connect, print_json, printable, say
-from gas.errors import GasError, JobFailed
+from gas.errors import GasError, InputError, JobFailed
 from gas.job import JobStatus, Output
 
 if TYPE_CHECKING:
@@ -30,6 +30,15 @@ ORDER = (
 )
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `gas jobs` shows it.")]
+
+
+class Place(StrEnum):
+    """Where the result of a finished job can lie."""
+
+    HOT = "HOT"
+    ARCHIVING = "ARCHIVING"
+    ARCHIVED = "ARCHIVED"
+    THAWING = "THAWING"
 
 
 class Wanted(StrEnum):
@@ -52,6 +61,10 @@ def register(app: typer.Typer) -> None:
         ("show", show),
         ("log", log),
         ("download", download),
+        ("cancel", cancel),
+        ("rerun", rerun),
+        ("rename", rename),
+        ("share", share),
         ("delete", delete),
     ):
         app.command(name, epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
@@ -127,18 +140,38 @@ def _report_submitted(
 
 def list_jobs(
     *,
+    name: Annotated[str | None, typer.Option(help="Only jobs with this in their file name, in any case.")] = None,
     status: Annotated[JobStatus | None, typer.Option(help="Only jobs in this state.", case_sensitive=False)] = None,
+    storage: Annotated[
+        Place | None, typer.Option(help="Only jobs whose result lies there.", case_sensitive=False)
+    ] = None,
+    reference: Annotated[str | None, typer.Option("--reference", "-r", help="Only jobs on this reference.")] = None,
+    first_day: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="Only jobs submitted then or later: 2026-11-24, UTC.")
+    ] = None,
+    last_day: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="Only jobs submitted then or earlier.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List your jobs, newest first."""
     with connect(server) as client:
-        jobs = list(islice(client.jobs(status=status, page_size=min(limit, 100)), limit))
+        found = client.jobs(
+            name=name,
+            status=status,
+            storage=storage,
+            reference=reference,
+            first_day=first_day,
+            last_day=last_day,
+            page_size=min(limit, 100),
+        )
+        jobs = list(islice(found, limit))
     if as_json:
         print_json({"jobs": jobs})
         return
-    _print_table(
+    print_table(
         ("JOB", "STATUS", "SUBMITTED", "REFERENCE", "FILE"),
         [(job["job_id"], job["status"], job["submit_time"], job["reference"], job["file_name"]) for job in jobs],
     )
@@ -218,6 +251,95 @@ def download(
     else:
         for file in files:
             typer.echo(file.path)
+
+
+def cancel(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """End a job before it is done; what it made so far is removed, what was uploaded stays."""
+    with connect(server) as client:
+        job = client.cancel(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(f"{job['job_id']} {job['status']}")
+
+
+def rerun(
+    job_id: JobArgument,
+    *,
+    reference: Annotated[
+        str | None, typer.Option("--reference", "-r", help="Another reference genome; else the job's own.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the new job has ended.")] = False,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a job that has ended again on the same input, as a new job; nothing is uploaded again."""
+    with connect(server) as client:
+        job = client.rerun(job_id, reference=reference)
+        try:
+            if wait:
+                with _Board() as board:
+                    job = client.wait(job["job_id"], on_change=board.job)
+        finally:
+            if as_json:
+                print_json(job)
+            else:
+                typer.echo(job["job_id"])
+    if _failed(job):
+        raise _failure(job)
+
+
+def rename(
+    job_id: JobArgument,
+    file_name: Annotated[str, typer.Argument(metavar="NAME", help="What its file is called from now on.")],
+    *,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a job's file another name; its downloads are called after it."""
+    with connect(server) as client:
+        job = client.rename(job_id, file_name)
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(printable(job["file_name"]))
+
+
+def share(
+    job_id: JobArgument,
+    *,
+    days: Annotated[int, typer.Option(min=1, max=365, help="For how long the link is good.")] = 7,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Make every link to this result worthless.")] = False,
+    links: Annotated[bool, typer.Option("--list", help="Show which links there are; their addresses are not kept.")] = (
+        False
+    ),
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a link that shows this job's result, and nothing else, to whoever has it."""
+    if revoke and links:
+        raise InputError("--revoke and --list do not go together: choose one")
+    with connect(server) as client:
+        if revoke:
+            client.unshare(job_id)
+            if as_json:
+                print_json({"job_id": job_id, "links": []})
+        elif links:
+            there = client.share_links(job_id)
+            if as_json:
+                print_json({"job_id": job_id, "links": there})
+            else:
+                print_table(
+                    ("LINK", "MADE", "GOOD UNTIL"),
+                    [(str(link["id"]), link["created_at"], link["expires_at"]) for link in there],
+                )
+        else:
+            made = client.share(job_id, days=days)
+            if as_json:
+                print_json(made)
+            else:
+                typer.echo(made["url"])
+                say(f"good until {made['expires_at']}; `gas share {job_id} --revoke` ends it")
 
 
 def delete(
@@ -309,7 +431,7 @@ def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """A table for a terminal; elsewhere tab-separated lines under their header, never cut short."""
     rows = [tuple(printable(cell) for cell in row) for row in rows]
     if not sys.stdout.isatty():

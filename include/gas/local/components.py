@@ -125,6 +125,8 @@ def components(layout: Layout) -> tuple[Component, ...]:
                 str(layout.checkout),
                 "--access-logfile",
                 "-",
+                "--logger-class",
+                "webui.access_log.RedactedLogger",
                 "--no-control-socket",  # it would lie in the home folder, one for all stacks
             ),
             address=layout.web_url,
