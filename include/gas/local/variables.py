@@ -119,7 +119,7 @@ def _airflow(layout: Layout) -> dict[str, str]:
         "scheduler": {
             "scheduler_idle_sleep_time": 0.1,  # 1 by default: a run of one task then takes 2.1 s instead of 0.56 s
             # After so many seconds, what a killed worker or scheduler was at is taken up. Both beat every 5 s, but
-            # a scheduler on a busy machine more seldom, and one that takes itself for dead starts all tasks anew.
+            # (a busy scheduler more seldom), and a scheduler that takes itself for dead starts all tasks anew.
             "task_instance_heartbeat_timeout": 45,
             "scheduler_health_check_threshold": 40,
             "orphaned_tasks_check_interval": 20,  # 300 by default
