@@ -118,8 +118,8 @@ def _airflow(layout: Layout) -> dict[str, str]:
         "database": {"sql_alchemy_conn": layout.database_url("airflow")},
         "scheduler": {
             "scheduler_idle_sleep_time": 0.1,  # 1 by default: a run of one task then takes 2.1 s instead of 0.56 s
-            # After so many seconds, what a killed worker or scheduler was at is taken up. Both beat every 5 s, but
-            # (a busy scheduler more seldom), and a scheduler that takes itself for dead starts all tasks anew.
+            # After so many seconds, what a killed worker or scheduler was at is taken up again. Both beat every
+            # 5 s, a busy scheduler more seldom; one that takes itself for dead starts all tasks anew.
             "task_instance_heartbeat_timeout": 45,
             "scheduler_health_check_threshold": 40,
             "orphaned_tasks_check_interval": 20,  # 300 by default
