@@ -28,7 +28,7 @@ from tests.faults.harness import (
     throttle,
 )
 from tests.faults.repairs import REPAIRS
-from tests.faults.scenarios import SCENARIOS, Point, Scenario
+from tests.faults.scenarios import SCENARIOS, ArchivingChunk, Point, RestoringSeveral, Scenario
 from tests.faults.tally import count
 
 UPLOAD = "UploadArchive"
@@ -36,6 +36,13 @@ UPLOAD = "UploadArchive"
 
 EACH = pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 EACH_REPAIR = pytest.mark.parametrize("scenario", REPAIRS, ids=str)
+SEVERAL = (ArchivingChunk, RestoringSeveral)
+"""Of these each call takes long to prepare and to check, and the others make the same calls for one job."""
+EACH_TROUBLED = pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(one, marks=pytest.mark.long) if isinstance(one, SEVERAL) else one for one in SCENARIOS],
+    ids=str,
+)
 CRASHES = pytest.mark.parametrize("fault", [crash, crash_after])
 TROUBLE = pytest.mark.parametrize("fault", [drop, lose_answer, throttle])
 
@@ -126,7 +133,7 @@ def test_conflict_at_any_write_is_ridden_out(ground: Ground, scenario: Scenario)
     troubled(scenario, ground, conflict)
 
 
-@EACH
+@EACH_TROUBLED
 @TROUBLE
 def test_trouble_at_any_call_is_ridden_out(ground: Ground, scenario: Scenario, fault: Fault) -> None:
     """A dropped request, a lost answer or throttling at any call is made up for in the same run."""
