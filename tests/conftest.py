@@ -38,6 +38,23 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave those that need a running stack to the end, those of each side by side: stacks take processor time.
+
+    Within these groups the order stays as it was shuffled.
+    """
+
+    def group(item: pytest.Item) -> int:
+        needed: tuple[str, ...] = getattr(item, "fixturenames", ())
+        if "hasty_stack" not in needed:
+            return int("stack" in needed)
+        callspec = getattr(item, "callspec", None)
+        return 2 + list(ArchiveBackend).index(callspec.params["hasty_stack"]) if callspec else 2
+
+    items.sort(key=group)
+
+
 def free_ports(count: int = 1) -> int:
     """Return the first of ``count`` free ports in a row, below those that systems give to outgoing connections."""
     for _ in range(100):
