@@ -190,10 +190,10 @@ def sars_cov_2(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 @pytest.fixture(scope="session")
 def stack(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole local stack, running, on free ports and with a state of its own."""
-    running = Stack(Layout.of(state=tmp_path_factory.mktemp("stack"), base_port=free_ports(STACK_PORTS)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAS_FREE_RESULT_TTL", "86400")  # results stay while the tests look at them
-        running.up(told=lambda _: None)
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / ".env").write_text("GAS_FREE_RESULT_TTL=86400\n")  # results stay while the tests look at them
+    running = Stack(Layout.of(state=folder / "state", base_port=free_ports(STACK_PORTS)))
+    running.up(told=lambda _: None)
     try:
         yield running
     finally:
