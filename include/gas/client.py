@@ -12,6 +12,7 @@ network or the server falters; every error is a :class:`gas.errors.GasError` wit
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import secrets
 import time
@@ -44,7 +45,8 @@ from gas.transfers import ATTEMPTS, TIMEOUT, TRANSIENT, ByteProgress, back_off, 
 DEFAULT_SERVER = "http://localhost:8800"
 
 START_ATTEMPTS = 12
-"""How often the start of an uploaded job is tried, over about 30 s: it outlives a restart, and saves an upload."""
+"""How often a server that has answered before is looked for, and the start of an uploaded job is tried: over about
+30 s, which outlives a restart."""
 
 PATIENCE_S = 120.0
 """How long a watched server may be out of reach before watching gives up."""
@@ -534,13 +536,15 @@ class Client:
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int = ATTEMPTS
     ) -> httpx.Response:
         """One request to the API, repeated while that may help; every refusal as its GasError."""
-        for tried in range(1, attempts + 1):
+        for tried in itertools.count(1):
             again = tried < attempts
             try:
                 response = self._api.request(method, path, json=body)
             except httpx.TransportError as error:
-                # A server that has never answered is not there; one that has is being started again.
-                if again and (self._heard or not isinstance(error, httpx.ConnectError)):
+                if isinstance(error, httpx.ConnectError):
+                    # A server that has never answered is not there; one that has is being started again.
+                    again = self._heard and tried < START_ATTEMPTS
+                if again:
                     back_off(tried)
                     continue
                 raise self._out_of_reach(error) from error
