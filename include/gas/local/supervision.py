@@ -102,9 +102,13 @@ class Supervisor:
 
     # Its programs.
     def start(self, names: Iterable[str]) -> None:
-        """Start programs without waiting for them."""
+        """Start programs without waiting for them; their states tell of one that ended at once."""
         for name in names:
-            self._call("supervisor.startProcess", name, False)
+            try:
+                self._call("supervisor.startProcess", name, False)
+            except xmlrpc.Fault as fault:
+                if fault.faultString.split(":")[0] != "SPAWN_ERROR":
+                    raise
 
     def stop(self, names: Iterable[str], *, patience_s: float) -> None:
         """Stop programs side by side and wait until they are gone, or ``patience_s`` is over."""
