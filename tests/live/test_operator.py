@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import itertools
 import subprocess
 import sys
 import time
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.live
 
 GAS = str(Path(sys.executable).parent / "gas")
 SECONDS = 120
+DAYS_AGO = itertools.count(3, 2)
 
 
 @pytest.fixture
@@ -103,8 +104,8 @@ def past(stack: Stack) -> Past:
 
 @pytest.fixture
 def days_ago() -> datetime:
-    """A time of which nobody but this test has jobs."""
-    return datetime.now(UTC).replace(microsecond=0) - timedelta(days=3, seconds=random.randrange(86400))
+    """A time of which nobody but this test has jobs: each test has two days of its own."""
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(days=next(DAYS_AGO))
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ def crowd(hasty_stack: Stack, tmp_path: Path) -> Iterator[Crowd]:
         crowd = Crowd(services, people, tmp_path)
         crowd.everybody(Client.unsubscribe)
         yield crowd
+        crowd.everybody(Client.unsubscribe)
         for job_id, person in crowd.owner.items():
             people[person].delete(job_id)
 
