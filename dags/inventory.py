@@ -28,7 +28,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
-from airflow.sdk.exceptions import AirflowException
 
 from gas.settings import Settings
 from gas_airflow.defaults import task_defaults
@@ -59,18 +58,10 @@ def inventory() -> None:
 
         from gas import inventory
         from gas_airflow.connections import connected_services
+        from gas_airflow.findings import told
 
-        log = logging.getLogger(inventory.__name__)
-        number = troubles = 0
-        for finding in inventory.inventory(
-            connected_services(), vault_inventory=vault_inventory, dry_run=params["dry_run"]
-        ):
-            log.info("%s", finding)
-            number += 1
-            troubles += bool(finding.trouble)
-        if troubles:
-            raise AirflowException(f"{troubles} of {number} findings met with trouble; the log has each")
-        return number
+        found = inventory.inventory(connected_services(), vault_inventory=vault_inventory, dry_run=params["dry_run"])
+        return told(found, logging.getLogger(inventory.__name__))
 
     look(VaultInventorySensor(task_id="wait").output)
 

@@ -23,7 +23,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DeltaDataIntervalTimetable, dag, task
-from airflow.sdk.exceptions import AirflowException
 
 from gas.settings import Settings
 from gas_airflow.defaults import task_defaults
@@ -55,22 +54,15 @@ def reconcile() -> None:
 
         from gas import reconcile
         from gas_airflow.connections import connected_services
+        from gas_airflow.findings import told
 
-        log = logging.getLogger(reconcile.__name__)
         services = connected_services()
         if dag_run.run_type == "backfill":
             start, end = dag_run.data_interval_start, dag_run.data_interval_end
             findings = reconcile.check(services, after=int(start.timestamp()), before=int(end.timestamp()))
         else:
             findings = reconcile.reconcile(services)
-        number = troubles = 0
-        for finding in findings:
-            log.info("%s", finding)
-            number += 1
-            troubles += bool(finding.trouble)
-        if troubles:
-            raise AirflowException(f"{troubles} of {number} repairs were not done; the log has each")
-        return number
+        return told(findings, logging.getLogger(reconcile.__name__))
 
     repair()
 

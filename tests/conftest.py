@@ -187,17 +187,23 @@ def sars_cov_2(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 
 
 # The whole stack.
-@pytest.fixture(scope="session")
-def stack(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole local stack, running, on free ports and with a state of its own."""
-    folder = tmp_path_factory.mktemp("stack")
-    (folder / ".env").write_text("GAS_FREE_RESULT_TTL=86400\n")  # results stay while the tests look at them
+@contextmanager
+def _running_stack(folder: Path, **settings: object) -> Iterator[Stack]:
+    """A stack on free ports and with a state of its own; it keeps its settings when it is started again."""
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     running = Stack(Layout.of(state=folder / "state", base_port=free_ports(STACK_PORTS)))
     running.up(told=lambda _: None)
     try:
         yield running
     finally:
         running.down()
+
+
+@pytest.fixture(scope="session")
+def stack(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole local stack; results stay while the tests look at them."""
+    with _running_stack(tmp_path_factory.mktemp("stack"), GAS_FREE_RESULT_TTL=86400) as running:
+        yield running
 
 
 #: How long a free person's result stays on a stack that is in a hurry, in seconds: the shortest that GAS allows.
@@ -213,13 +219,8 @@ def hasty_stack(
     Tests that need it run side by side, and leave nobody's job and everybody on the free plan.
     """
     folder = tmp_path_factory.mktemp("hasty")
-    (folder / ".env").write_text(f"GAS_FREE_RESULT_TTL={HASTY_DELAY_S}\nGAS_ARCHIVE={request.param}\n")
-    running = Stack(Layout.of(state=folder / "state", base_port=free_ports(STACK_PORTS)))
-    running.up(told=lambda _: None)
-    try:
+    with _running_stack(folder, GAS_FREE_RESULT_TTL=HASTY_DELAY_S, GAS_ARCHIVE=request.param) as running:
         yield running
-    finally:
-        running.down()
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,6 @@ class JobsTable:
         *,
         limit: int = 50,
         cursor: str | None = None,
-        status: JobStatus | None = None,
         wanted: Wanted | None = None,
     ) -> Page[Job]:
         """The person's jobs, newest first. Which jobs is read from an index, each job itself consistently.
@@ -164,12 +163,12 @@ class JobsTable:
         A page may hold fewer than ``limit`` jobs although there are more: only the cursor tells. Where jobs are looked
         for, at most ``LOOKED_AT`` of them are looked at for one page, so that it takes no longer in a large account.
 
-        :param status: the same as in ``wanted``.
+        :param wanted: which of them; all, unless given.
         :raises InputError: when ``limit`` is not 1 to 100 or the cursor is not one that GAS made for this search.
         """
         if not 1 <= limit <= PAGE_LIMIT:
             raise InputError(f"a page holds 1 to {PAGE_LIMIT} jobs, not {limit}")
-        wanted = wanted or Wanted(status=status)
+        wanted = wanted or Wanted()
         search = _search(user_id, wanted)
         after = None
         if cursor:

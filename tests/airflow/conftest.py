@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,3 +54,18 @@ def dag_bag(airflow_home: Path) -> DagBag:
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag(dag_folder=str(DAGS))
+
+
+@pytest.fixture
+def connected(aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GAS's tasks find an empty AWS through Airflow's connection to it."""
+    credentials = aws.session.get_credentials()
+    connection = {
+        "conn_type": "aws",
+        "login": credentials.access_key,
+        "password": credentials.secret_key,
+        "extra": {"region_name": "us-east-1", "endpoint_url": aws.endpoint_url},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("GAS_AWS_ACCOUNT", "123456789012")
+    monkeypatch.setenv("GAS_WORK_DIR", str(tmp_path / "work"))

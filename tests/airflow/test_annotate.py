@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -32,19 +30,9 @@ pytestmark = AIRFLOWS_OWN_WARNINGS
 
 
 @pytest.fixture
-def services(aws: Any, sars_cov_2: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+def services(aws: Any, sars_cov_2: Reference, connected: None, monkeypatch: pytest.MonkeyPatch) -> Services:
     """GAS's services as the DAG finds them: through its settings and the AWS connection. Runs are started by hand."""
-    credentials = aws.session.get_credentials()
-    connection = {
-        "conn_type": "aws",
-        "login": credentials.access_key,
-        "password": credentials.secret_key,
-        "extra": {"region_name": "us-east-1", "endpoint_url": aws.endpoint_url},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("GAS_REFERENCES", str(sars_cov_2.folder.parent))
-    monkeypatch.setenv("GAS_AWS_ACCOUNT", "123456789012")
-    monkeypatch.setenv("GAS_WORK_DIR", str(tmp_path / "work"))
     settings = Settings.from_environment()
     list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
     made = build(settings, session=aws.session, endpoint_url=aws.endpoint_url)

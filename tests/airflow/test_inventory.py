@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -180,20 +178,10 @@ def test_cancelled_trigger_stops(vault: VaultInventory) -> None:
 
 
 @pytest.fixture(params=list(ArchiveBackend))
-def services(request: Any, aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+def services(request: Any, aws: Any, connected: None, monkeypatch: pytest.MonkeyPatch) -> Services:
     """GAS as Airflow's tasks find it, on an empty AWS; to the inventory, everything is old enough."""
     from gas_airflow import triggers
 
-    credentials = aws.session.get_credentials()
-    connection = {
-        "conn_type": "aws",
-        "login": credentials.access_key,
-        "password": credentials.secret_key,
-        "extra": {"region_name": "us-east-1", "endpoint_url": aws.endpoint_url},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
-    monkeypatch.setenv("GAS_AWS_ACCOUNT", "123456789012")
-    monkeypatch.setenv("GAS_WORK_DIR", str(tmp_path / "work"))
     monkeypatch.setenv("GAS_FREE_RESULT_TTL", str(DELAY_S))
     monkeypatch.setenv("GAS_ARCHIVE", request.param)
     monkeypatch.setattr(taking_stock, "YOUNG_S", -3600)

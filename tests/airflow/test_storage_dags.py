@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -36,20 +35,10 @@ DELAY_S = 10
 
 @pytest.fixture(params=list(ArchiveBackend))
 def services(
-    request: Any, aws: Any, sars_cov_2: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: Any, aws: Any, sars_cov_2: Reference, connected: None, monkeypatch: pytest.MonkeyPatch
 ) -> Services:
     """GAS's services with a clock that is behind, so that what they complete is due by Airflow's clock."""
-    credentials = aws.session.get_credentials()
-    connection = {
-        "conn_type": "aws",
-        "login": credentials.access_key,
-        "password": credentials.secret_key,
-        "extra": {"region_name": "us-east-1", "endpoint_url": aws.endpoint_url},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("GAS_REFERENCES", str(sars_cov_2.folder.parent))
-    monkeypatch.setenv("GAS_AWS_ACCOUNT", "123456789012")
-    monkeypatch.setenv("GAS_WORK_DIR", str(tmp_path / "work"))
     monkeypatch.setenv("GAS_FREE_RESULT_TTL", str(DELAY_S))
     monkeypatch.setenv("GAS_ARCHIVE", request.param)
     settings = Settings.from_environment()

@@ -172,7 +172,7 @@ def test_two_triggerers_tell_the_same(aws: Aws) -> None:
     async def scenario() -> list[Any]:
         one = retrieval(1)
         tasks = [asyncio.create_task(Triggerer().first_event(trigger_for(one))) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await until(lambda: len(aws.asked) > 1)
         aws.ready.add(one.retrieval_job_id)
         return await asyncio.wait_for(asyncio.gather(*tasks), 20)
 

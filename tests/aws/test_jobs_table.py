@@ -233,7 +233,7 @@ def test_status_filter_loses_no_row(jobs: JobsTable) -> None:
     found: list[str] = []
     cursor = None
     while True:
-        page = jobs.of_user(ALICE.user_id, limit=2, cursor=cursor, status=JobStatus.FAILED)
+        page = jobs.of_user(ALICE.user_id, limit=2, cursor=cursor, wanted=Wanted(status=JobStatus.FAILED))
         found += [job.job_id for job in page.items]
         cursor = page.cursor
         if cursor is None:

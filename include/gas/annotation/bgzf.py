@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import struct
@@ -38,12 +37,6 @@ def compress(data: bytes, *, level: int) -> bytes:
             + struct.pack("<II", zlib.crc32(piece), len(piece))
         )
     return b"".join(blocks)
-
-
-def decompress(data: bytes) -> bytes:
-    """Inflate a whole file's blocks."""
-    file = io.BytesIO(data)
-    return b"".join(iter(lambda: _read_block(file), b""))
 
 
 def join(header: bytes, parts: Sequence[Path], target: Path) -> None:

@@ -20,7 +20,8 @@ from gas.errors import Damaged, Unavailable
 from gas.job import StoredObject
 
 _WHOLE = ".parquet"
-_PART = ".part"
+#: Of a file that is not whole, or is to be gone soon; whoever is at it holds a lock on it.
+PART = ".part"
 
 
 class Source(Protocol):
@@ -67,7 +68,7 @@ class TableCache:
                 f"this table has {stored.size_bytes:,} bytes, more than this server keeps for looking at tables: "
                 "download it, or ask the operator to raise GAS_TABLE_CACHE_BYTES"
             )
-        part = path.with_suffix(_PART)
+        part = path.with_suffix(PART)
         with part.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_at(file, part):  # whoever held the lock has finished, or given up
@@ -92,7 +93,7 @@ class TableCache:
         files = []
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):
-                if path != sparing and path.suffix in (_WHOLE, _PART):
+                if path != sparing and path.suffix in (_WHOLE, PART):
                     status = path.stat()
                     files.append((path.suffix == _WHOLE, status.st_mtime_ns, path, status.st_size))
         taken = sum(size for *_, size in files)

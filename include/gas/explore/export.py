@@ -6,9 +6,9 @@ Where a spreadsheet opens the file, no text of a VCF becomes a formula: in TSV s
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from typing import Any
 
 from gas.errors import InputError
 from gas.explore import xlsx
+from gas.explore.cache import PART
 from gas.explore.table import Row, Table
 from gas.explore.view import View
 
@@ -129,13 +130,16 @@ def _json_lines(table: Table, view: View) -> Iterator[bytes]:
 
 
 def _parquet(table: Table, view: View, scratch: Path) -> Iterator[bytes]:
-    """Parquet ends with its index, so it is made on disk first, and has no name any more while it is read."""
-    target = scratch / f"export-{os.getpid()}-{secrets.token_hex(8)}"
-    try:
-        table.write_parquet(view, target)
-        file = target.open("rb")
-    finally:
-        target.unlink(missing_ok=True)
-    with file:
+    """Parquet ends with its index, so it is made on disk first, and has no name any more while it is read.
+
+    Its lock tells the cache that it is no leftover of a process that was killed.
+    """
+    target = scratch / f"export-{secrets.token_hex(8)}{PART}"
+    with target.open("x+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            table.write_parquet(view, target)
+        finally:
+            target.unlink(missing_ok=True)
         while chunk := file.read(_CHUNK):
             yield chunk

@@ -250,7 +250,7 @@ class Table:
         order = f"ORDER BY {_order(view.sort)}" if view.sort else ""
         select = f"SELECT {_list(view.columns)} FROM {_FILE} WHERE {where.text} {order}"
         self._connection.execute(
-            f"COPY ({select}) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 50000)",
+            f"COPY ({select}) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 50000, USE_TMP_FILE false)",
             [str(self.path), *where.bound, str(target)],
         )
 

@@ -107,9 +107,7 @@ def sheet(
             names = "".join(f'<c s="1" t="inlineStr"><is><t>{_safe(name)}</t></is></c>' for name in columns)
             part.write(f"{_HEAD}{_SHEET}<row>{names}</row>".encode())
             for batch in batches:
-                part.write(
-                    "".join(f"<row>{''.join(_cell(value, risky) for value in row)}</row>" for row in batch).encode()
-                )
+                part.write("".join(_row(row, risky) for row in batch).encode())
                 if chunk := outlet.take():
                     yield chunk
             part.write(b"</sheetData></worksheet>")

@@ -1,0 +1,27 @@
+"""What tasks do with what they find amiss."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowException
+
+if TYPE_CHECKING:
+    from gas.findings import Finding
+
+
+def told(findings: Iterable[Finding], log: logging.Logger) -> int:
+    """Write each finding to the task's log as it comes; how many there were.
+
+    :raises AirflowException: after the last one, when repairs have met with trouble: the task is to be tried again.
+    """
+    number = troubles = 0
+    for finding in findings:
+        log.info("%s", finding)
+        number += 1
+        troubles += bool(finding.trouble)
+    if troubles:
+        raise AirflowException(f"{troubles} of {number} findings met with trouble; the log has each")
+    return number
