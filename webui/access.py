@@ -8,13 +8,19 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Request, current_app, redirect, request, url_for
+from flask import Request, current_app, g, redirect, request, url_for
 from flask_appbuilder.const import PERMISSION_PREFIX
 from flask_login import current_user
 
 from gas.errors import NotAllowed
+from webui import tokens
+from webui.tokens import Scope
 
 API_PREFIX = "/api/"
+#: What the paths of the standard interfaces of the Global Alliance for Genomics and Health begin with.
+GA4GH_PREFIX = "/ga4gh/"
+#: Verbs that change nothing.
+READING = frozenset({"GET", "HEAD"})
 #: Where the server says that it is alive.
 HEALTH_PATH = "/health"
 #: What the path of a link to a shared result begins with; the rest is a secret.
@@ -25,7 +31,12 @@ _SECRET_PATH = re.compile(rf"({SHARED_PREFIX})[^/?\s\"]+")
 
 def is_api(request: Request) -> bool:
     """Whether a program asks, so that the answer is JSON and a missing sign-in is a 401 and no redirect."""
-    return request.path.startswith(API_PREFIX)
+    return request.path.startswith((API_PREFIX, GA4GH_PREFIX))
+
+
+def is_ga4gh(request: Request) -> bool:
+    """Whether the request is for an interface whose answers have the form of GA4GH's standards."""
+    return request.path.startswith(GA4GH_PREFIX)
 
 
 def is_page(request: Request) -> bool:
@@ -48,9 +59,23 @@ def safe_next(target: str | None) -> str:
     return target if plain and "\\" not in target else "/"
 
 
-def permitted(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let only signed-in people whose role has this view's permission ``can_<method>`` pass.
+def needs_scope(scope: Scope) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Say which scope a token needs for a view; without it that is ``read`` for reading, and ``jobs`` for writing.
 
+    Stands below ``@permitted``, which asks.
+    """
+
+    def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+        method.needed_scope = scope
+        return method
+
+    return mark
+
+
+def permitted(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let only signed-in people whose role has this view's permission ``can_<method>`` pass, by a token that may.
+
+    :raises WrongScope: when they come with a token that is not for this.
     :raises NotAllowed: in the API, or when the role lacks the permission; a page sends anonymous visitors to sign in.
     """
 
@@ -63,6 +88,8 @@ def permitted(method: Callable[..., Any]) -> Callable[..., Any]:
             raise NotAllowed(
                 "Sign in first: send the cookie of a signed-in browser, or an Authorization: Bearer token."
             )
+        needed = getattr(method, "needed_scope", None) or (Scope.READ if request.method in READING else Scope.JOBS)
+        tokens.check(g.get("token_scopes", frozenset(Scope)), needed)
         permission = f"{PERMISSION_PREFIX}{method.__name__}"
         if not current_app.appbuilder.sm.has_access(permission, self.class_permission_name):
             raise NotAllowed("Your account may not do this. Ask the operator of this server.")

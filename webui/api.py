@@ -22,11 +22,12 @@ from gas.errors import InputError, NotAllowed, NotFound
 from gas.job import ARCHIVED_OUTPUTS, JOB_ID, Output, StoredObject
 from gas.objects import OUTPUT_KEYS
 from webui import openapi, tokens
-from webui.access import permitted
+from webui.access import needs_scope, permitted
 from webui.account import Account, current_account, link_life_s, public_form, services
 from webui.jobs_search import search_of
 from webui.pages import owned_job
 from webui.security import bearer_token
+from webui.tokens import Scope
 
 PAGE_DEFAULT = 50
 #: Bytes of a log or a summary that the API hands out itself; more is a download.
@@ -130,6 +131,7 @@ class SubscriptionApi(GasApi):
 
     @expose("/subscribe", methods=("POST",))
     @permitted
+    @needs_scope(Scope.ACCOUNT)
     def subscribe(self) -> dict[str, Any]:
         """Go premium
         ---
@@ -148,6 +150,7 @@ class SubscriptionApi(GasApi):
 
     @expose("/unsubscribe", methods=("POST",))
     @permitted
+    @needs_scope(Scope.ACCOUNT)
     def unsubscribe(self) -> dict[str, Any]:
         """Go back to the free plan
         ---
@@ -508,11 +511,12 @@ class TokenApi(GasApi):
             "access_token": token,
             "token_type": "Bearer",
             "expires_in": int(tokens.TOKEN_LIFETIME.total_seconds()),
-            "scope": tokens.SCOPE,
+            "scope": " ".join(sorted(tokens.LOGIN_SCOPES, reverse=True)),
         }
 
     @expose("", methods=("DELETE",))
     @permitted
+    @needs_scope(Scope.READ)
     def revoke(self) -> tuple[str, int]:
         """Revoke the token that this request presents
         ---

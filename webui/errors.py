@@ -13,7 +13,8 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from gas import errors
-from webui.access import is_api, loggable
+from webui.access import is_api, is_ga4gh, loggable
+from webui.tokens import WrongScope
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ STATUS: dict[type[errors.GasError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.GasError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -54,14 +56,24 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, unexpected)
 
 
+def status_of(error: errors.GasError) -> HTTPStatus:
+    """The status that says of which kind an error is."""
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
 def gas_error(error: errors.GasError) -> Response:
-    status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    status = status_of(error)
     if isinstance(error, errors.NotAllowed) and not current_user.is_authenticated:
         status = HTTPStatus.UNAUTHORIZED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         ours = status == HTTPStatus.INTERNAL_SERVER_ERROR  # somebody else's outage needs no traceback of ours
         log.error("%s %s: %s", request.method, loggable(request.path), error, exc_info=error if ours else None)
-    return answer(status, str(error), error.kind)
+    response = answer(status, str(error), error.kind)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, WrongScope) and is_api(request):  # RFC 6750, 3.1
+        response.headers["WWW-Authenticate"] = f'Bearer realm="GAS", error="insufficient_scope", scope="{error.needed}"'
+    return response
 
 
 def http_error(error: HTTPException) -> Response:
@@ -99,7 +111,11 @@ def answer(status: HTTPStatus, sentence: str, kind: str) -> Response:
             "detail": sentence,
             "kind": kind,
         }
-        response = Response(json.dumps(problem), status, mimetype="application/problem+json")
+        mimetype = "application/problem+json"
+        if is_ga4gh(request):
+            problem |= {"msg": sentence, "status_code": status.value}
+            mimetype = "application/json"
+        response = Response(json.dumps(problem), status, mimetype=mimetype)
         if status == HTTPStatus.UNAUTHORIZED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="GAS"'
         return response

@@ -241,10 +241,12 @@ class GasSecurityManager(SecurityManager):
         if token is None or not is_api(request):
             return None
         if token.startswith(tokens.TOKEN_PREFIX):
-            user = tokens.owner(self.session, token)
-            return user if user is not None and user.is_active else None
+            found = tokens.found(self.session, token)
+            g.token_scopes = tokens.scopes_of(found) if found else frozenset()
+            return found.user if found is not None and found.user.is_active else None
         introspection = current_app.config["GLOBUS_INTROSPECTION"]
         person = introspection.person(token) if introspection else None
+        g.token_scopes = tokens.GLOBUS_SCOPES
         return self.user_of_token(person) if person else None
 
 

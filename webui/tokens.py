@@ -1,4 +1,4 @@
-"""API tokens (``gas_...``) and the one-time codes that a command line gets them with.
+"""API tokens (``gas_...``), what they may do, and the one-time codes that a command line gets them with.
 
 The flow is OAuth's for native apps (RFC 8252): the browser is sent back to a loopback port with a code, and the program
 exchanges code and PKCE verifier for the token.
@@ -11,28 +11,76 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 from flask_appbuilder.security.sqla.models import User
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from gas.errors import InputError
+from gas.errors import Conflict, InputError, NotAllowed
 from webui.database import ApiToken, LoginCode, digest
 
 TOKEN_PREFIX = "gas_"  # noqa: S105 - how a token begins, not a token
 TOKEN_LIFETIME = timedelta(days=30)
 CODE_LIFETIME = timedelta(seconds=60)
-#: The only scope there is: submit, see and download one's own jobs.
-SCOPE = "jobs"
+#: How long a token can be made to last, in days.
+DAYS = (7, 30, 90, 365)
+NAME_LENGTH = 100
+#: Tokens of one person that are good at the same time.
+MOST = 50
 #: Last use is written at most this often, so that a polling client does not write at each poll.
 LAST_USE_STEP = timedelta(minutes=1)
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Scope(StrEnum):
+    """What a token may do."""
+
+    READ = "read"
+    """See, explore and download one's own jobs; change nothing."""
+    JOBS = "jobs"
+    """Everything about one's own jobs; ``read`` is part of it."""
+    ACCOUNT = "account"
+    """The plan, the settings and the tokens of the account. Only ``gas login`` gets it, through a signed-in browser."""
+
+
+#: What a person can give to a token they make.
+SCOPES = (Scope.READ, Scope.JOBS)
+#: What the token of ``gas login`` may do.
+LOGIN_SCOPES = frozenset({Scope.JOBS, Scope.ACCOUNT})
+#: What a Globus access token may do: whoever has one can run jobs, and take over nothing.
+GLOBUS_SCOPES = frozenset({Scope.JOBS})
+
+
+class WrongScope(NotAllowed):
+    """The token is good, and not for this."""
+
+    kind = "scope"
+
+    def __init__(self, needed: Scope) -> None:
+        what_to_do = (
+            "sign in with `gas login`, or do it in the browser"
+            if needed is Scope.ACCOUNT
+            else f'make one with the scope "{needed}" (`gas token create`, or the page of your tokens)'
+        )
+        super().__init__(f'This needs a token with the scope "{needed}": {what_to_do}.')
+        self.needed = needed
+
+
+def check(held: Collection[Scope], needed: Scope) -> None:
+    """Return if a token that holds these scopes may do what needs that one.
+
+    :raises WrongScope: naming the scope that is missing.
+    """
+    if needed not in held and not (needed is Scope.READ and Scope.JOBS in held):
+        raise WrongScope(needed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,37 +174,86 @@ def exchange(transaction: Session, *, code: str, code_verifier: str, redirect_ur
     if not good:
         transaction.commit()
         raise InputError("The sign-in code is wrong, used or expired. Run the sign-in again.")
-    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    transaction.add(
-        ApiToken(
-            token_digest=digest(token),
-            ab_user_id=row.ab_user_id,
-            scope=SCOPE,
-            client_name=row.client_name,
-            created_at=now,
-            expires_at=now + TOKEN_LIFETIME,
-        )
+    token, _ = _add(
+        transaction,
+        user_id=row.ab_user_id,
+        name=row.client_name,
+        scopes=LOGIN_SCOPES,
+        lifetime=TOKEN_LIFETIME,
     )
-    transaction.commit()
     return token
+
+
+def create(transaction: Session, user: User, *, name: str, scope: str, days: int) -> tuple[str, ApiToken]:
+    """A new token of the user's: itself, which is kept nowhere, and what is kept of it.
+
+    :raises Conflict: when the person has too many.
+    :raises InputError: saying what of the wishes cannot be had.
+    """
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
+        raise InputError(f"a token's name is 1 to {NAME_LENGTH} characters, such as the program that is to use it")
+    if scope not in SCOPES:
+        raise InputError(f"a token's scope is {' or '.join(SCOPES)}, not {scope[:40]!r}")
+    if days not in DAYS:
+        raise InputError(f"a token is good for {', '.join(map(str, DAYS[:-1]))} or {DAYS[-1]} days, not {days}")
+    now = datetime.now(UTC)
+    transaction.execute(delete(ApiToken).where(ApiToken.expires_at <= now))
+    if transaction.scalar(select(func.count()).where(ApiToken.ab_user_id == user.id)) >= MOST:
+        raise Conflict(f"you have {MOST} tokens already; revoke one first")
+    return _add(transaction, user_id=user.id, name=name, scopes={Scope(scope)}, lifetime=timedelta(days=days))
+
+
+def _add(
+    transaction: Session, *, user_id: int, name: str, scopes: Collection[Scope], lifetime: timedelta
+) -> tuple[str, ApiToken]:
+    now = datetime.now(UTC)
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    row = ApiToken(
+        token_digest=digest(token),
+        ab_user_id=user_id,
+        scope=" ".join(scope for scope in Scope if scope in scopes),
+        client_name=name,
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    transaction.add(row)
+    transaction.commit()
+    return token, row
+
+
+def of_user(transaction: Session, user: User) -> Sequence[ApiToken]:
+    """The person's tokens that are good, the newest first."""
+    good = select(ApiToken).where(ApiToken.ab_user_id == user.id, ApiToken.expires_at > datetime.now(UTC))
+    return transaction.scalars(good.order_by(ApiToken.id.desc())).all()
+
+
+def revoke_one(transaction: Session, user: User, token_id: int) -> bool:
+    """Make one of the person's tokens worthless; whether there was one."""
+    gone = transaction.execute(delete(ApiToken).where(ApiToken.id == token_id, ApiToken.ab_user_id == user.id))
+    transaction.commit()
+    return bool(gone.rowcount)
 
 
 def _s256(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def owner(transaction: Session, token: str) -> User | None:
-    """Whose token this is; ``None`` for one that is unknown, revoked, expired or without the scope."""
+def found(transaction: Session, token: str) -> ApiToken | None:
+    """What is kept of this token; ``None`` for one that is unknown, revoked, expired or without any scope of ours."""
     now = datetime.now(UTC)
-    found = transaction.scalar(
-        select(ApiToken).where(ApiToken.token_digest == digest(token), ApiToken.expires_at > now)
-    )
-    if found is None or SCOPE not in found.scope.split():
+    row = transaction.scalar(select(ApiToken).where(ApiToken.token_digest == digest(token), ApiToken.expires_at > now))
+    if row is None or not scopes_of(row):
         return None
-    if found.last_used_at is None or now - found.last_used_at > LAST_USE_STEP:
-        found.last_used_at = now
+    if row.last_used_at is None or now - row.last_used_at > LAST_USE_STEP:
+        row.last_used_at = now
         transaction.commit()
-    return found.user
+    return row
+
+
+def scopes_of(token: ApiToken) -> frozenset[Scope]:
+    """What the token may do; words that are no scope open nothing."""
+    return frozenset(Scope) & frozenset(token.scope.split())
 
 
 def revoke(transaction: Session, token: str) -> bool:

@@ -54,7 +54,7 @@ def test_approval_gives_a_working_token(alice: Browser, app: Flask) -> None:
     assert query["state"] == [ASKED["state"]]
     given = exchange(app, query["code"][0]).json
     assert given["access_token"].startswith("gas_")
-    assert (given["token_type"], given["expires_in"], given["scope"]) == ("Bearer", 30 * 24 * 3600, "jobs")
+    assert (given["token_type"], given["expires_in"], given["scope"]) == ("Bearer", 30 * 24 * 3600, "jobs account")
     assert me(app, given["access_token"]).json["user_id"] == ALICE
 
 

@@ -24,6 +24,8 @@ CALLERS = (
     "wrong scope",
     "junk token",
 )
+#: Callers whose answers follow from the others', see ``Row.answers``.
+NARROW = ("read token", "jobs token")
 #: A page takes no token: without a cookie it leads to the sign-in.
 PAGE = (302, 200, 200, 200, 302, 302, 302, 302, 302, 302)
 #: A page about somebody's job.
@@ -46,6 +48,21 @@ class Row:
     path: str
     expected: tuple[int, ...]
     json: Callable[[str], dict[str, object]] | None = None
+    scope: str = ""
+    """What a token needs for it, where that is not ``read`` for reading and ``jobs`` for writing."""
+
+    def answers(self, verb: str) -> dict[str, int]:
+        """What each of ``CALLERS`` and ``NARROW`` gets.
+
+        Whoever comes with a token of fewer scopes gets what the token of ``gas login`` does, or a 403 where a signed-in
+        caller is needed and the scope is missing.
+        """
+        answers = dict(zip(CALLERS, self.expected, strict=True))
+        needed = self.scope or ("read" if verb == "GET" else "jobs")
+        for caller, scopes in (("read token", {"read"}), ("jobs token", {"read", "jobs"})):
+            refused = answers["anonymous"] == 401 and needed not in scopes
+            answers[caller] = 403 if refused else answers["token"]
+        return answers
 
 
 def new_upload(_: str) -> dict[str, object]:
@@ -108,8 +125,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/swagger/<version>"): Row("/swagger/v1", PAGE),
     ("GET", "/api/<version>/_openapi"): Row("/api/v1/_openapi", CALL),
     ("GET", "/api/v1/me"): Row("/api/v1/me", CALL),
-    ("POST", "/api/v1/subscribe"): Row("/api/v1/subscribe", CALL),
-    ("POST", "/api/v1/unsubscribe"): Row("/api/v1/unsubscribe", CALL),
+    ("POST", "/api/v1/subscribe"): Row("/api/v1/subscribe", CALL, scope="account"),
+    ("POST", "/api/v1/unsubscribe"): Row("/api/v1/unsubscribe", CALL, scope="account"),
     ("GET", "/api/v1/references"): Row("/api/v1/references", CALL),
     ("POST", "/api/v1/uploads"): Row("/api/v1/uploads", (401, 201, 201, 201, 201, 201, 401, 401, 401, 401), new_upload),
     ("GET", "/api/v1/jobs"): Row("/api/v1/jobs", CALL),
@@ -144,7 +161,8 @@ TABLE: dict[tuple[str, str], Row] = {
         "/api/v1/jobs/{job_id}/links/{link}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401)
     ),
     ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
-    ("DELETE", "/api/v1/token"): Row("/api/v1/token", (401, 403, 403, 403, 204, 204, 401, 401, 401, 401)),
+    # Any token may end itself.
+    ("DELETE", "/api/v1/token"): Row("/api/v1/token", (401, 403, 403, 403, 204, 204, 401, 401, 401, 401), scope="read"),
 }
 
 
@@ -193,6 +211,11 @@ def callers(app: Flask, globus: Globus, alice: Browser, bob: Browser, operator: 
             return tokens.exchange(session, code=code, code_verifier="v" * 43, redirect_uri=asked.redirect_uri)
 
         mine, others, revoked, expired, scopeless = (token_of(sub) for sub in (ALICE, BOB, ALICE, ALICE, ALICE))
+        alice_herself = manager.find_user(username=ALICE)
+        narrow = {
+            scope: tokens.create(session, alice_herself, name="script", scope=scope, days=7)[0]
+            for scope in tokens.SCOPES
+        }
         tokens.revoke(session, revoked)
         change = "UPDATE gas_api_token SET {} WHERE token_digest = :digest"
         session.execute(text(change.format("expires_at = now()")), {"digest": tokens.digest(expired)})
@@ -209,6 +232,8 @@ def callers(app: Flask, globus: Globus, alice: Browser, bob: Browser, operator: 
         "expired token": token_call(expired),
         "wrong scope": token_call(scopeless),
         "junk token": token_call("junk"),
+        "read token": token_call(narrow["read"]),
+        "jobs token": token_call(narrow["jobs"]),
     }
 
 
@@ -222,8 +247,8 @@ def test_who_may_call(key: tuple[str, str], app: Flask, callers: dict[str, Calla
         token, link = share_links.create(app.appbuilder.session, job, days=1)
         path = row.path.format(job_id=job.job_id, user=user, share=token, link=link.id)
     body = row.json(job.job_id) if row.json else None
-    got = {name: callers[name](key[0], path, body).status_code for name in CALLERS}
-    assert got == dict(zip(CALLERS, row.expected, strict=True))
+    got = {name: callers[name](key[0], path, body).status_code for name in (*CALLERS, *NARROW)}
+    assert got == row.answers(key[0])
 
 
 def test_anothers_job_looks_like_none(bob: Browser, jobs: Jobs) -> None:
