@@ -21,7 +21,21 @@ from gas.errors import SettingsError
 from gas.forecast import RecentTimes
 from gas.services import Services
 from gas.settings import Settings
-from webui import account, api, errors, explore, explore_api, headers, job_actions, pages, security, share, show
+from webui import (
+    account,
+    api,
+    errors,
+    explore,
+    explore_api,
+    headers,
+    job_actions,
+    limits,
+    pages,
+    security,
+    share,
+    show,
+    token_pages,
+)
 from webui.access import is_api, is_page
 from webui.database import schema_lock
 from webui.globus import TokenIntrospection
@@ -48,6 +62,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.extensions["gas"] = services or gas_services.build(settings)
     app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)
     db = SQLA(app)
+    limits.install(app)
     Csrf(app)
     headers.install(app, https=app.config["SESSION_COOKIE_SECURE"])
     errors.install(app)
@@ -68,6 +83,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         api.register(builder)
         job_actions.register(builder)
         share.register(builder)
+        token_pages.register(builder)
         explore.register(builder)
         explore_api.register(builder)
         db.session.commit()

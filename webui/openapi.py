@@ -25,7 +25,27 @@ def _list_of(name: str) -> dict[str, Any]:
 
 _DAYS = {"type": "integer", "minimum": 1, "maximum": 365, "default": 7, "description": "How long it is good"}
 
+_API_TOKEN: dict[str, dict[str, Any]] = {
+    "id": _SIZE,
+    "name": _TEXT,
+    "scopes": {"type": "array", "items": {"type": "string", "enum": ["read", "jobs", "account"]}},
+    "created_at": _TIME,
+    "expires_at": _TIME,
+    "last_used_at": {**_TIME, "description": "About when, to the minute; null if never"},
+}
+
 JOB_ID = {"required": True, "schema": _JOB_ID, "description": "The job's id"}
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!#-~]+$"},
+        "description": "A random value of the caller's. For 24 hours the same request with the same key makes nothing "
+        "new and gets the first answer again (with Idempotency-Replayed: true); while the first is worked on it gets "
+        "409, and another request with the same key gets 422.",
+    },
+}
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Account": _object(
@@ -117,6 +137,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "ShareLinks": _object(links=_list_of("ShareLink")),
     "MadeShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME, url=_TEXT),
     "CodeExchange": _object(code=_TEXT, code_verifier=_TEXT, redirect_uri=_TEXT),
+    "NewApiToken": {
+        "type": "object",
+        "required": ["name", "scope"],
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 100},
+            "scope": {"type": "string", "enum": ["read", "jobs"]},
+            "expires_in_days": {"type": "integer", "enum": [7, 30, 90, 365], "default": 90},
+        },
+    },
+    "ApiToken": _object(**_API_TOKEN),
+    "ApiTokens": _object(tokens=_list_of("ApiToken")),
+    "MadeApiToken": _object(**_API_TOKEN, token=_TEXT),
     "Token": _object(access_token=_TEXT, token_type=_TEXT, expires_in=_SIZE, scope=_TEXT),
     "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT, kind=_TEXT),
 }
@@ -135,7 +167,18 @@ RESPONSES: dict[str, dict[str, Any]] = {
         "Conflict": "The record is no longer in the state that this needs",
         "TooLarge": "The file is larger than the plan allows",
         "Unprocessable": "The input cannot be used; detail says why",
+        "TooManyRequests": "The caller has asked too often; nothing was done",
         "Unavailable": "Something this server depends on does not answer; try again later",
+    }.items()
+}
+
+RESPONSES["TooManyRequests"]["headers"] = {
+    name: {"schema": {"type": "integer"}, "description": description}
+    for name, description in {
+        "Retry-After": "Seconds to wait before calling again",
+        "RateLimit-Limit": "Calls that one person may make in a window; each answer of the API has these headers",
+        "RateLimit-Remaining": "Calls that are left in it",
+        "RateLimit-Reset": "Seconds until there are more",
     }.items()
 }
 

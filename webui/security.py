@@ -45,6 +45,8 @@ ROLES = {
         ["ExploreView$", "can_table$"],
         ["ExploreApi$", "can_(table|suggest|export)$"],
         ["PlanView$", "can_(show|change)$"],
+        ["TokensView$", "can_(listing|create|revoke)$"],
+        ["TokensApi$", "can_.*$"],
         ["CommandLineView$", "can_(ask|decide)$"],
         ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|ShareApi|TokenApi)$", "can_.*$"],
         ["OpenApi$", "can_get$"],

@@ -77,6 +77,10 @@ def new_name(_: str) -> dict[str, object]:
     return {"file_name": "b.vcf"}
 
 
+def new_token(_: str) -> dict[str, object]:
+    return {"name": "nightly", "scope": "read", "expires_in_days": 7}
+
+
 def bad_code(_: str) -> dict[str, object]:
     return {"code": "x", "code_verifier": "x" * 43, "redirect_uri": "http://127.0.0.1:5000/callback"}
 
@@ -114,6 +118,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/shared/<token>/download/<what>"): Row("/shared/{share}/download/vcf", AWAY),
     ("GET", "/plan/"): Row("/plan/", PAGE),
     ("POST", "/plan/"): Row("/plan/", (400, 422, 422, 422) + (302,) * 6),
+    ("GET", "/account/tokens"): Row("/account/tokens", PAGE),
+    # The row sends no name, and no token's id.
+    ("POST", "/account/tokens"): Row("/account/tokens", (400, 422, 422, 422) + (302,) * 6),
+    ("POST", "/account/tokens/revoke"): Row("/account/tokens/revoke", (400, 404, 404, 404) + (302,) * 6),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
     ("POST", "/cli/authorize"): Row(ASK, (400, 422, 422, 422, 302, 302, 302, 302, 302, 302)),
     ("GET", "/users/list/"): Row("/users/list/", OPERATORS),
@@ -159,6 +167,14 @@ TABLE: dict[tuple[str, str], Row] = {
     # The owner, who comes first, revokes it.
     ("DELETE", "/api/v1/jobs/<job_id>/links/<link_id>"): Row(
         "/api/v1/jobs/{job_id}/links/{link}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401)
+    ),
+    ("GET", "/api/v1/tokens"): Row("/api/v1/tokens", CALL, scope="account"),
+    ("POST", "/api/v1/tokens"): Row(
+        "/api/v1/tokens", (401, 201, 201, 201, 201, 201, 401, 401, 401, 401), new_token, scope="account"
+    ),
+    # The row's token is the owner's, who comes first and revokes it.
+    ("DELETE", "/api/v1/tokens/<token_id>"): Row(
+        "/api/v1/tokens/{token}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401), scope="account"
     ),
     ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
     # Any token may end itself.
@@ -244,8 +260,11 @@ def test_who_may_call(key: tuple[str, str], app: Flask, callers: dict[str, Calla
     job = jobs.annotated(ALICE) if "/table" in key[1] else jobs.done(ALICE)
     with app.app_context():
         user = app.appbuilder.sm.find_user(username=BOB).id
-        token, link = share_links.create(app.appbuilder.session, job, days=1)
-        path = row.path.format(job_id=job.job_id, user=user, share=token, link=link.id)
+        session = app.appbuilder.session
+        share, link = share_links.create(session, job, days=1)
+        owner = app.appbuilder.sm.find_user(username=ALICE)
+        _, token = tokens.create(session, owner, name="row", scope="read", days=7)
+        path = row.path.format(job_id=job.job_id, user=user, share=share, link=link.id, token=token.id)
     body = row.json(job.job_id) if row.json else None
     got = {name: callers[name](key[0], path, body).status_code for name in (*CALLERS, *NARROW)}
     assert got == row.answers(key[0])
@@ -274,6 +293,9 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
             ("/api/v1/token", bad_code(job_id)),
             ("/api/v1/subscribe", None),
             ("/plan/", None),
+            ("/account/tokens", None),
+            ("/account/tokens/revoke", None),
+            ("/api/v1/tokens", new_token(job_id)),
             (f"/jobs/{kept}/delete", None),
             (f"/jobs/{kept}/cancel", None),
             (f"/api/v1/jobs/{kept}/cancel", None),
