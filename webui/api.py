@@ -24,6 +24,7 @@ from gas.objects import OUTPUT_KEYS
 from webui import openapi, tokens
 from webui.access import needs_scope, permitted
 from webui.account import Account, current_account, link_life_s, public_form, services
+from webui.idempotency import idempotent, made_id
 from webui.jobs_search import search_of
 from webui.pages import owned_job
 from webui.security import bearer_token
@@ -89,7 +90,20 @@ class GasApi(BaseApi):
     allow_browser_login = True
     csrf_exempt = False  # FAB's default would let any site write with a browser's cookie
 
+    def operation_helper(self, path: str | None = None, operations: Any = None, **options: Any) -> None:
+        """Describe the calls of one address, with the refusals that all calls have in common."""
+        super().operation_helper(path=path, operations=operations, **options)
+        for operation in operations.values():
+            answers = operation.setdefault("responses", {})
+            if operation.get("security") != []:
+                operation["security"] = [{name: []} for name in openapi.SECURITY]  # FAB names schemes of its own
+                answers.setdefault(403, {"$ref": "#/components/responses/Forbidden"})  # a token may lack the scope
+            answers.setdefault(429, {"$ref": "#/components/responses/TooManyRequests"})
+
     def add_apispec_components(self, api_spec: APISpec) -> None:
+        for name, parameter in openapi.PARAMETERS.items():
+            if name not in api_spec.components.parameters:
+                api_spec.components.parameter(name, parameter["in"], parameter)
         for name, schema in openapi.SCHEMAS.items():
             if name not in api_spec.components.schemas:
                 api_spec.components.schema(name, schema)
@@ -213,6 +227,7 @@ class UploadsApi(GasApi):
 
     @expose("", methods=("POST",))
     @permitted
+    @idempotent(keep_answer=False)  # a form is good for an hour
     def begin(self) -> tuple[dict[str, Any], int]:
         """A form to upload one file with
         ---
@@ -220,7 +235,9 @@ class UploadsApi(GasApi):
           summary: Ask for an upload form
           description: >-
             POST the file itself to the returned url as multipart/form-data: the returned fields first, the file last,
-            under the name "file". Then submit the job.
+            under the name "file". Then submit the job. Under the same Idempotency-Key the form is for the same job.
+          parameters:
+          - IdempotencyKey
           requestBody:
             required: true
             content: {application/json: {schema: {$ref: '#/components/schemas/NewUpload'}}}
@@ -230,6 +247,7 @@ class UploadsApi(GasApi):
               content: {application/json: {schema: {$ref: '#/components/schemas/Upload'}}}
             400: {$ref: '#/components/responses/BadRequest'}
             401: {$ref: '#/components/responses/Unauthorized'}
+            409: {$ref: '#/components/responses/Conflict'}
             413: {$ref: '#/components/responses/TooLarge'}
             422: {$ref: '#/components/responses/Unprocessable'}
         """
@@ -240,6 +258,7 @@ class UploadsApi(GasApi):
             file_name=wanted.file_name,
             size_bytes=wanted.size_bytes,
             reference=wanted.reference,
+            job_id=made_id(),
         )
         return asdict(upload), 201
 
@@ -252,12 +271,17 @@ class JobsApi(GasApi):
 
     @expose("", methods=("POST",))
     @permitted
+    @idempotent()
     def submit(self) -> tuple[dict[str, Any], int]:
         """Submit the job of an uploaded file
         ---
         post:
           summary: Annotate an uploaded file
-          description: Submitting the same job again is safe; the job is returned as it stands.
+          description: >-
+            Submitting the same job again is safe; the job is returned as it stands, or, under the same Idempotency-Key,
+            as it was answered first.
+          parameters:
+          - IdempotencyKey
           requestBody:
             required: true
             content: {application/json: {schema: {$ref: '#/components/schemas/NewJob'}}}

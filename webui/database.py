@@ -77,6 +77,21 @@ class ShareLink(Model):
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
 
 
+class IdempotencyKey(Model):
+    """A key under which a person's program asked for something to be made, and what was answered."""
+
+    __tablename__ = "gas_idempotency_key"
+    key_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    request_digest: Mapped[str] = mapped_column(String(64))
+    claim: Mapped[str] = mapped_column(String(32))
+    claimed_until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    made_id: Mapped[str] = mapped_column(String(36))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    status: Mapped[int | None] = mapped_column(Integer)
+    content_type: Mapped[str | None] = mapped_column(String(100))
+    answer: Mapped[str | None] = mapped_column(Text)
+
+
 @contextmanager
 def schema_lock(engine: Engine) -> Iterator[None]:
     """Hold every other process that starts the web app on the same database until the block has ended.

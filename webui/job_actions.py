@@ -13,10 +13,11 @@ from werkzeug.wrappers import Response
 
 from gas import cancellation, submission
 from gas.errors import NotFound
-from gas.job import JOB_ID, new_job_id
+from gas.job import JOB_ID
 from webui.access import permitted, safe_next
 from webui.account import current_account, public_form, services
 from webui.api import GasApi, Text, body_as
+from webui.idempotency import idempotent, made_id
 from webui.pages import forecast_of, owned_job
 
 
@@ -128,6 +129,7 @@ class JobActionsApi(GasApi):
 
     @expose("/<job_id>/rerun", methods=("POST",))
     @permitted
+    @idempotent()
     def rerun(self, job_id: str) -> tuple[dict[str, Any], int]:
         """Run a job again
         ---
@@ -135,9 +137,10 @@ class JobActionsApi(GasApi):
           summary: Make a new job of one that has ended, on the same input
           description: >-
             The new job has a copy of the input, so either can be deleted. With a job_id of the caller's own making
-            (a new random UUID) the call may be repeated and makes one job.
+            (a new random UUID), or an Idempotency-Key, the call may be repeated and makes one job.
           parameters:
           - JobId
+          - IdempotencyKey
           requestBody:
             required: false
             content: {application/json: {schema: {$ref: '#/components/schemas/Rerun'}}}
@@ -159,7 +162,7 @@ class JobActionsApi(GasApi):
         account = current_account()
         source = owned_job(job_id, account)
         wanted = body_as(Rerun) if request.get_data() else Rerun()
-        new = wanted.job_id or new_job_id()
+        new = wanted.job_id or made_id()
         try:
             services().jobs.owned(new, account.user_id)
             status = 200

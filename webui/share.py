@@ -19,6 +19,7 @@ from webui.access import SHARED_PREFIX, permitted
 from webui.account import Account, account_of, current_account, link_life_s, public_form, services
 from webui.api import GasApi, body_as
 from webui.database import ShareLink
+from webui.idempotency import idempotent, made_secret
 from webui.pages import SUMMARY_BYTES, owned_job
 from webui.summary import summary_of
 
@@ -154,6 +155,7 @@ class ShareApi(GasApi):
 
     @expose("/<job_id>/links", methods=("POST",))
     @permitted
+    @idempotent()
     def share(self, job_id: str) -> tuple[dict[str, Any], int]:
         """Share a result
         ---
@@ -162,6 +164,7 @@ class ShareApi(GasApi):
           description: The address is told this once; GAS keeps only its digest.
           parameters:
           - JobId
+          - IdempotencyKey
           requestBody:
             required: false
             content: {application/json: {schema: {$ref: '#/components/schemas/NewShareLink'}}}
@@ -177,7 +180,7 @@ class ShareApi(GasApi):
         """
         job = owned_job(job_id, current_account())
         wanted = body_as(NewLink) if request.get_data() else NewLink()
-        token, link = share_links.create(transaction(), job, days=wanted.days)
+        token, link = share_links.create(transaction(), job, days=wanted.days, token=made_secret())
         return {**link_form(link), "url": address_of(token)}, 201
 
     @expose("/<job_id>/links", methods=("DELETE",))

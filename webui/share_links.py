@@ -24,9 +24,10 @@ LONGEST_DAYS = 365
 MOST = 50
 
 
-def create(transaction: Session, job: Job, *, days: int) -> tuple[str, ShareLink]:
+def create(transaction: Session, job: Job, *, days: int, token: str | None = None) -> tuple[str, ShareLink]:
     """A new link to a job's result: the token, which is kept nowhere, and what is kept of it.
 
+    :param token: 256 random bits of the caller's, who may ask for the same link again; else they are made here.
     :raises Conflict: when there is no result, or there are too many links to it.
     :raises InputError: when ``days`` is not 1 to 365.
     """
@@ -36,9 +37,11 @@ def create(transaction: Session, job: Job, *, days: int) -> tuple[str, ShareLink
         raise Conflict(f"the job is {job.job_status}: there is no result to share")
     now = datetime.now(UTC)
     transaction.execute(delete(ShareLink).where(ShareLink.expires_at <= now))
+    if token and (made := transaction.scalar(select(ShareLink).where(ShareLink.token_digest == digest(token)))):
+        return token, made
     if transaction.scalar(select(func.count()).where(*_of(job))) >= MOST:
         raise Conflict(f"there are {MOST} links to this result already; revoke one first")
-    token = secrets.token_urlsafe(32)
+    token = token or secrets.token_urlsafe(32)
     link = ShareLink(
         token_digest=digest(token),
         user_id=job.user_id,

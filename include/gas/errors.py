@@ -15,6 +15,8 @@ class GasError(Exception):
 
     kind = "error"
     exit_code = 1
+    retry_after_s: int | None = None
+    """In how many seconds trying again may help, where that is known."""
 
 
 class SettingsError(GasError):
@@ -94,6 +96,12 @@ class Unavailable(GasError):
 
     kind = "unavailable"
     exit_code = 5
+
+
+class TooManyRequests(Unavailable):
+    """The caller has asked too often; nothing was done, and ``retry_after_s`` says when to ask again."""
+
+    kind = "too-many-requests"
 
 
 class Damaged(GasError):

@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     installed: date = date(2026, 11, 1)
     """The day on which this GAS was set up: no scheduled work reaches further back."""
 
+    # How often one person, or one address of nobody known, may call the API.
+    rate_limit: str = Field(default="600/minute", pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")
+    """Such as ``600/minute``; empty for no limit."""
+    rate_limit_storage: SecretStr = SecretStr("memory://")
+    """Where calls are counted: ``memory://`` counts in each process, ``redis://host:6379`` for all of them."""
+
     # How long links live, in seconds.
     upload_link_s: int = Field(default=3600, ge=60, le=43200)
     download_link_s: int = Field(default=300, ge=10, le=43200)

@@ -64,9 +64,18 @@ def upload_limit_bytes(settings: Settings, profile: Profile) -> int:
     return settings.premium_upload_limit_bytes if premium else settings.free_upload_limit_bytes
 
 
-def begin_upload(services: Services, *, profile: Profile, file_name: str, size_bytes: int, reference: str) -> Upload:
+def begin_upload(
+    services: Services,
+    *,
+    profile: Profile,
+    file_name: str,
+    size_bytes: int,
+    reference: str,
+    job_id: str | None = None,
+) -> Upload:
     """Refuse early what would be refused later, then make a link for one upload. Nothing is recorded yet.
 
+    :param job_id: of the job that is to be; one is made where it is left out.
     :raises InputError: for a file name that is none, or an empty file.
     :raises ReferenceProblem: when the reference is not installed; the sentence says which are.
     :raises UploadTooLarge: when ``size_bytes`` is over the plan's limit.
@@ -78,7 +87,7 @@ def begin_upload(services: Services, *, profile: Profile, file_name: str, size_b
     limit = upload_limit_bytes(services.settings, profile)
     if size_bytes > limit:
         raise _too_large(services.settings, profile, size_bytes)
-    job_id = new_job_id()
+    job_id = job_id or new_job_id()
     form = services.objects.presigned_upload(user_id=profile.user_id, job_id=job_id, max_bytes=limit)
     return Upload(
         job_id=job_id,

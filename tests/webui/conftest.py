@@ -166,6 +166,7 @@ def settings(postgres_url: str, sars_cov_2: Reference, tmp_path_factory: pytest.
         references=sars_cov_2.folder.parent,
         free_upload_limit_bytes=1 << 20,
         premium_upload_limit_bytes=2 << 20,
+        rate_limit="",
     )
 
 
@@ -212,6 +213,7 @@ def app(built_app: Flask, services: Services, globus: Globus) -> Flask:
     with built_app.app_context():
         session = built_app.appbuilder.session
         tables = "ab_user, ab_user_role, gas_api_token, gas_login_code, gas_share_link, gas_web_session"
+        tables += ", gas_idempotency_key"
         session.execute(text(f"TRUNCATE {tables} CASCADE"))
         session.commit()
         session.remove()
