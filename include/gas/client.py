@@ -39,6 +39,7 @@ from gas.errors import (
     Unavailable,
     UploadTooLarge,
 )
+from gas.explore.view import document
 from gas.job import JOB_ID, JobStatus, new_job_id
 from gas.transfers import ATTEMPTS, TIMEOUT, TRANSIENT, ByteProgress, back_off, storage_client
 
@@ -160,6 +161,20 @@ class TokenJson(TypedDict):
     token_type: str
     expires_in: int
     scope: str
+
+
+class ApiTokenJson(TypedDict):
+    """A token that acts for the person. Times are ISO 8601 in UTC."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    """What it may do: read, jobs, account."""
+    created_at: str
+    expires_at: str
+    last_used_at: str | None
+    token: NotRequired[str]
+    """Itself, told when it is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -432,7 +447,7 @@ class Client:
         :raises InputError: naming what of it cannot be used.
         :raises Conflict: the result is in the archive.
         """
-        return cast(TableJson, self._json("GET", f"{_job_path(job_id)}/table?{urlencode(view)}"))
+        return cast(TableJson, self._json("POST", f"{_job_path(job_id)}/table", body=document(view)))
 
     def export_table(
         self, job_id: str, out: BinaryIO, *, form: str, view: Sequence[tuple[str, str]] = (), csq: bool = False
@@ -443,10 +458,10 @@ class Client:
         :param csq: a VCF gets each variant's consequences as INFO/CSQ too.
         :raises Unavailable: it broke off; what was written is not the whole.
         """
-        query = urlencode([("format", form), *([("csq", "1")] if csq else []), *view])
+        body = {**document(view), "format": form, "csq": csq}
         size_bytes = 0
         try:
-            with self._api.stream("GET", f"{_job_path(job_id)}/table/export?{query}") as response:
+            with self._api.stream("POST", f"{_job_path(job_id)}/table/export", json=body) as response:
                 if not response.is_success:
                     response.read()
                     raise self._refusal(response)
@@ -508,6 +523,33 @@ class Client:
             self._exchange("DELETE", "token")
         except NotAllowed:
             return
+
+    # Tokens for other programs, made by one that signed in with ``gas login``.
+
+    def create_token(self, name: str, *, scope: str = "read", days: int = 90) -> ApiTokenJson:
+        """Make a token; itself is told this once.
+
+        :param scope: ``read`` (see, explore, download) or ``jobs`` (everything about the person's jobs).
+        :param days: 7, 30, 90 or 365.
+        :raises Conflict: there are too many.
+        :raises InputError: saying what of it cannot be had.
+        :raises NotAllowed: this client's own token may not make others.
+        """
+        body = {"name": name, "scope": scope, "expires_in_days": days}
+        # Not repeated: a token whose answer was lost on the way would be good, and nobody's.
+        return cast(ApiTokenJson, self._json("POST", "tokens", body=body, attempts=1))
+
+    def tokens(self) -> list[ApiTokenJson]:
+        """The tokens that act for the person, the newest first; without themselves."""
+        return cast(list[ApiTokenJson], self._json("GET", "tokens")["tokens"])
+
+    def revoke_token(self, token_id: int) -> None:
+        """Make one of the person's tokens worthless.
+
+        :raises NotFound: there is none with this id, or no longer.
+        """
+        # Not repeated: what the first try did, a second would call missing.
+        self._exchange("DELETE", f"tokens/{token_id}", attempts=1)
 
     # How an exchange is made.
 

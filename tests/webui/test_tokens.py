@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
+from typer.testing import CliRunner, Result
+from werkzeug.serving import make_server
 
+from gas.cli import build_app
+from gas.errors import NotAllowed, NotFound
 from tests.webui.conftest import ALICE, WEB_URL, Browser, Jobs
+from tests.webui.test_command_line import code_of, exchange
 from webui import tokens
 from webui.database import ApiToken, digest
 
@@ -151,3 +159,47 @@ def test_name_of_a_token_stays_text(alice: Browser) -> None:
     page = alice.get("/account/tokens").text
     assert "&lt;img src=x" in page
     assert "<img" not in page
+
+
+# The command line.
+
+
+@pytest.fixture
+def gas(app: Flask, alice: Browser) -> Iterator[Callable[..., Result]]:
+    """The ``gas`` command, signed in as Alice by ``gas login`` unless given another token."""
+    serving = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=serving.serve_forever)
+    thread.start()
+    signed_in = exchange(app, code_of(alice)).json["access_token"]
+
+    def run(*arguments: str, token: str = signed_in) -> Result:
+        environment = {"GAS_SERVER": f"http://127.0.0.1:{serving.server_port}", "GAS_TOKEN": token}
+        return CliRunner().invoke(build_app(), list(arguments), env=environment)
+
+    yield run
+    serving.shutdown()
+    thread.join()
+    serving.server_close()
+
+
+def test_command_makes_lists_and_revokes(gas: Callable[..., Result], app: Flask) -> None:
+    """The token alone is printed, so that a script can take it; the list tells its id, by which it is revoked."""
+    token = gas("token", "create", "nightly", "--scope", "jobs", "--days", "365").stdout.strip()
+    assert call(app, token, "GET", "me").status_code == 200
+    head, first, second = gas("token", "list").stdout.splitlines()
+    assert head.split("\t")[:3] == ["ID", "NAME", "SCOPES"]
+    number, name, scopes, *_ = first.split("\t")
+    assert (name, scopes, second.split("\t")[2]) == ("nightly", "jobs", "jobs account")
+    assert json.loads(gas("token", "revoke", number, "--json").stdout) == {"id": int(number), "revoked": True}
+    assert call(app, token, "GET", "me").status_code == 401
+    assert isinstance(gas("token", "revoke", number).exception, NotFound)
+
+
+def test_command_tells_a_narrow_token_what_it_lacks(gas: Callable[..., Result]) -> None:
+    """A script's token that wants more is told how a person gets it, with the exit code of what is not allowed."""
+    made = json.loads(gas("token", "create", "plots", "--json").stdout)
+    assert made["scopes"] == ["read"]
+    error = gas("token", "list", token=made["token"]).exception
+    assert isinstance(error, NotAllowed)
+    assert (error.exit_code, error.kind) == (3, "scope")
+    assert "gas login" in str(error)
