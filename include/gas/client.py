@@ -12,7 +12,6 @@ network or the server falters; every error is a :class:`gas.errors.GasError` wit
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import secrets
 import time
@@ -36,6 +35,7 @@ from gas.errors import (
     NotFound,
     ReferenceProblem,
     SettingsError,
+    TooManyRequests,
     Unavailable,
     UploadTooLarge,
 )
@@ -49,8 +49,14 @@ START_ATTEMPTS = 12
 """How often a server that has answered before is looked for, and the start of an uploaded job is tried: over about
 30 s, which outlives a restart."""
 
+LIMITED_ATTEMPTS = 20
+"""How often one that asks too often waits as long as the server says, and asks again."""
+
 PATIENCE_S = 120.0
 """How long a watched server may be out of reach before watching gives up."""
+
+EACH_S = 0.1
+"""What each watched job adds to the pause between two looks at all of them: a server allows ten calls a second."""
 
 _ENDED = frozenset(status.value for status in JobStatus if status.ended)
 
@@ -284,7 +290,13 @@ class Client:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         name = path.name if file_name is None else file_name
-        form = self._json("POST", "uploads", body={"file_name": name, "size_bytes": size_bytes, "reference": reference})
+        key = secrets.token_hex(16)
+        form = self._json(
+            "POST",
+            "uploads",
+            body={"file_name": name, "size_bytes": size_bytes, "reference": reference},
+            key=f"{key}-upload",
+        )
         transfers.upload(
             self._storage,
             path,
@@ -295,7 +307,7 @@ class Client:
         )
         body = {"job_id": form["job_id"], "file_name": name, "reference": reference}
         try:
-            return cast(JobJson, self._json("POST", "jobs", body=body, attempts=START_ATTEMPTS))
+            return cast(JobJson, self._json("POST", "jobs", body=body, attempts=START_ATTEMPTS, key=f"{key}-job"))
         except Unavailable as error:
             raise Unavailable(f"{error} (job {form['job_id']})") from error
 
@@ -337,8 +349,8 @@ class Client:
     def watch(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> Iterator[JobJson]:
         """Each of the jobs as it stands, and again whenever it changed, until all have ended.
 
-        Looks often at first, since most jobs are short, and every 2 s in the long run. A server that is out of reach
-        for less than ``PATIENCE_S`` is waited for.
+        Looks often at first, since most jobs are short, and every 2 s in the long run, at many jobs more seldom. A
+        server that is out of reach for less than ``PATIENCE_S`` is waited for.
 
         :param timeout_s: raise Unavailable when they have not all ended after so many seconds.
         """
@@ -361,7 +373,8 @@ class Client:
                 return
             if timeout_s is not None and time.monotonic() - started > timeout_s:
                 raise Unavailable(f"still not done after {timeout_s:g} s; the work goes on: look again with `gas jobs`")
-            time.sleep(pause_s)
+            still = sum(job is None or not ended(job) for job in last.values())
+            time.sleep(max(pause_s, still * EACH_S))
             pause_s = min(2.0, pause_s * 1.3)
 
     def wait(
@@ -407,8 +420,9 @@ class Client:
         :raises Conflict: the job has no result.
         :raises InputError: ``days`` is not 1 to 365.
         """
-        # Not repeated: a link whose address was lost on the way would be good, and nobody's.
-        return cast(ShareLinkJson, self._json("POST", f"{_job_path(job_id)}/links", body={"days": days}, attempts=1))
+        # Under one key: a link whose address was lost on the way would be good, and nobody's.
+        path, key = f"{_job_path(job_id)}/links", secrets.token_hex(16)
+        return cast(ShareLinkJson, self._json("POST", path, body={"days": days}, key=key))
 
     def share_links(self, job_id: str) -> list[ShareLinkJson]:
         """The links to the job's result that are good, the newest first; without their addresses."""
@@ -563,9 +577,15 @@ class Client:
         return Unavailable(f"{self.server} does not answer as a GAS server; is the address right?")
 
     def _json(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int = ATTEMPTS
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        attempts: int = ATTEMPTS,
+        key: str | None = None,
     ) -> dict[str, Any]:
-        response = self._exchange(method, path, body=body, attempts=attempts)
+        response = self._exchange(method, path, body=body, attempts=attempts, key=key)
         try:
             document = response.json()
         except ValueError:
@@ -575,13 +595,25 @@ class Client:
         return document
 
     def _exchange(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, attempts: int = ATTEMPTS
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        attempts: int = ATTEMPTS,
+        key: str | None = None,
     ) -> httpx.Response:
-        """One request to the API, repeated while that may help; every refusal as its GasError."""
-        for tried in itertools.count(1):
+        """One request to the API, repeated while that may help; every refusal as its GasError.
+
+        :param key: by which the server knows that a repeated request is the same.
+        """
+        headers = {"Idempotency-Key": key} if key else {}
+        limited, tried = 0, 0
+        while True:
+            tried += 1
             again = tried < attempts
             try:
-                response = self._api.request(method, path, json=body)
+                response = self._api.request(method, path, json=body, headers=headers)
             except httpx.TransportError as error:
                 if isinstance(error, httpx.ConnectError):
                     # A server that has never answered is not there; one that has is being started again.
@@ -591,13 +623,19 @@ class Client:
                     continue
                 raise self._out_of_reach(error) from error
             self._heard = True
+            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and limited < LIMITED_ATTEMPTS:
+                limited, tried = limited + 1, tried - 1  # nothing was done, so it is no attempt
+                back_off(limited, response.headers.get("Retry-After"))
+                continue
+            if again and key and response.status_code == HTTPStatus.CONFLICT and "Retry-After" in response.headers:
+                back_off(tried, response.headers["Retry-After"])  # the server is still at the first attempt
+                continue
             if again and response.status_code in TRANSIENT:
                 back_off(tried, response.headers.get("Retry-After"))
                 continue
             if response.is_success or (response.has_redirect_location and "/download/" in path):
                 return response
             raise self._refusal(response)
-        raise AssertionError("the last attempt returns or raises")
 
     def _out_of_reach(self, error: httpx.TransportError) -> Unavailable:
         if isinstance(error, httpx.ConnectError):
@@ -650,7 +688,9 @@ def _error_class(status: int, kind: object) -> type[GasError]:
         return Conflict
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return UploadTooLarge
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return TooManyRequests
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Unavailable
     return InputError
 

@@ -66,6 +66,8 @@ class GasServer:
     """Of each uploaded job: bytes and SHA-256."""
     seen: Counter[str] = field(default_factory=Counter)
     """How often each ``METHOD /path`` was asked for."""
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    """The Idempotency-Key of each request to ``METHOD /path`` that had one."""
     searches: list[dict[str, str]] = field(default_factory=list)
     """The query of each list of jobs that was asked for."""
     resumed_at: list[int] = field(default_factory=list)
@@ -154,6 +156,8 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
             self.query = {name: values[-1] for name, values in parse_qs(address.query).items()}
             where = f"{method} {address.path}"
             gas.seen[where] += 1
+            if key := self.headers.get("Idempotency-Key"):
+                gas.keys.setdefault(where, []).append(key)
             self.fault = next((f for f in gas.faults if where.startswith(f.where) and f.times > 0), None)
             if self.fault is not None:
                 self.fault.times -= 1

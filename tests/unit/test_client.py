@@ -21,6 +21,7 @@ from gas.errors import (
     NotFound,
     ReferenceProblem,
     SettingsError,
+    TooManyRequests,
     Unavailable,
     UploadTooLarge,
 )
@@ -328,6 +329,38 @@ def test_transient_answers_are_repeated_and_lasting_ones_are_not(gas: Client, se
     with pytest.raises(Unavailable, match="500"):
         gas.me()
     assert server.seen["GET /api/v1/me"] == client_module.ATTEMPTS + 1
+
+
+def test_one_that_asks_too_often_waits_as_long_as_it_is_told(
+    gas: Client, server: GasServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 429 is no failed attempt: the client waits for the server's time, again and again, but not for ever."""
+    waits: list[str | None] = []
+    monkeypatch.setattr(client_module, "back_off", lambda _, retry_after=None: waits.append(retry_after))
+    server.faults = [Fault("GET /api/v1/me", status=429, times=client_module.LIMITED_ATTEMPTS)]
+    assert gas.me()["name"] == "Alice Example"
+    assert waits == ["0"] * client_module.LIMITED_ATTEMPTS
+    server.faults = [Fault("GET /api/v1/me", status=429, times=99)]
+    with pytest.raises(TooManyRequests):
+        gas.me()
+
+
+def test_what_makes_something_is_repeated_under_one_key(gas: Client, server: GasServer, vcf: Path) -> None:
+    """A request that is repeated bears the key it had, another one another; a server still at it is waited for."""
+    server.faults = [
+        Fault("POST /api/v1/uploads", status=503),
+        Fault("POST /api/v1/jobs", status=409),
+        Fault("POST /api/v1/jobs", after_doing=True),
+    ]
+    gas.submit(vcf, reference="sars-cov-2")
+    first = dict(server.keys)
+    assert {where: (len(keys), len(set(keys))) for where, keys in first.items()} == {
+        "POST /api/v1/uploads": (2, 1),
+        "POST /api/v1/jobs": (3, 1),
+    }
+    server.keys.clear()
+    gas.submit(vcf, reference="sars-cov-2")
+    assert not {key for keys in first.values() for key in keys} & {key for keys in server.keys.values() for key in keys}
 
 
 def test_something_that_is_not_a_gas_server_is_told_as_such(server: GasServer) -> None:
