@@ -25,7 +25,9 @@ from webui.explore_api import asked_view, page_of, table_of, tables
 from webui.pages import owned_job
 
 #: What the form for one more filter sends.
-ADDED = ("column", "operator", "value")
+ADDED = ("column", "operator", "value", "beside")
+#: Characters of a link to a view, at most: a server need not take longer ones.
+MAX_LINK = 6000
 
 #: Samples that are named in a row.
 CARRIERS = 5
@@ -55,6 +57,7 @@ LABELS = {
     "type": "Type",
     "size": "Bases gained",
     "why_not": "Why not annotated",
+    "known": "Known",
 }
 OPERATOR_WORDS = {
     Operator.IS: "is",
@@ -72,6 +75,7 @@ OPERATOR_WORDS = {
     Operator.EMPTY: "is empty",
     Operator.FILLED: "is filled",
 }
+_JOINS = {Match.ALL: "and", Match.ANY: "or"}
 _SORTED = {None: "none", False: "ascending", True: "descending"}
 
 
@@ -94,6 +98,15 @@ class Chip:
     text: str
     href: str
     """The view without it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of what the view combines: a filter, or a group of them. One more filter can be put beside it."""
+
+    number: int
+    chips: list[Chip]
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +143,7 @@ class Shown:
     """The view with or without them."""
     first: int
     total: Total
-    filters: list[Chip]
-    groups: list[list[Chip]]
+    parts: list[Part]
     match: Match
     other_match: str
     all_href: str
@@ -184,13 +196,20 @@ _WORDS = {"operators": {str(operator): words for operator, words in OPERATOR_WOR
 
 def _with_filter(schema: Schema) -> View:
     """The view with the filter that the form says."""
-    column, operator, value = (request.args.get(name, "").strip() for name in ADDED)
+    column, operator, value, beside = (request.args.get(name, "").strip() for name in ADDED)
     view = asked_view(schema, *ADDED)
     takes_value = operator in set(Operator) and Operator(operator).takes_value
     condition = Condition.parse(f"{column}:{operator}:{value}" if takes_value else f"{column}:{operator}", schema)
-    if condition in view.conditions:
-        return view
-    return replace(view, conditions=(*view.conditions, condition), cursor=None)
+    part = int(beside) if beside.isascii() and beside.isdecimal() and len(beside) < 3 else None
+    if part is None and beside:
+        raise InputError("beside is the number of a filter, or empty")
+    view = view.added(condition, to=part)
+    if len(view.query(schema)) > MAX_LINK:
+        raise InputError(
+            f"With this filter the link to the view would have more than {MAX_LINK:,} characters: "
+            "gas table and the API take longer ones"
+        )
+    return view
 
 
 def _link(job: Job, view: View, schema: Schema, *, cursor: str | None = None) -> str:
@@ -217,8 +236,14 @@ def _shown(job: Job, table: Table, view: View) -> Shown:
         genotypes_href=link(replace(view, genotypes=not view.genotypes, cursor=None)),
         first=page.first,
         total=total,
-        filters=[chip(condition) for condition in view.conditions],
-        groups=[[chip(condition) for condition in group] for group in view.groups],
+        parts=[
+            Part(
+                number=number,
+                chips=[chip(condition) for condition in part],
+                text=f" {_JOINS[view.match.other]} ".join(map(_said, part)),
+            )
+            for number, part in enumerate(view.parts)
+        ],
         match=view.match,
         other_match=link(replace(view, match=view.match.other, cursor=None)),
         all_href=link(replace(view, conditions=(), groups=(), cursor=None)),

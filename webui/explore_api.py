@@ -1,6 +1,7 @@
 """Looking at a result from a program: pages of its table, suggestions for a filter, the filtered view as a file.
 
-A view is said in the query, the same way in every call and on the page: see :mod:`gas.explore.view`.
+A view is said in the query, the same way in every call and on the page: see :mod:`gas.explore.view`. One that is too
+long for that is the body of a POST.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from apispec import APISpec
 from flask import Flask, Response, current_app, request
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.api import expose
+from pydantic import BaseModel, ConfigDict, Field
 
 from gas.errors import InputError, NotFound, Unavailable
 from gas.explore import export, genotypes, vcf
@@ -22,15 +24,16 @@ from gas.explore.cache import TableCache
 from gas.explore.export import FORMS, Format
 from gas.explore.genotypes import Carriers, Variant
 from gas.explore.table import Page, Table, Tables
-from gas.explore.view import Schema, View
+from gas.explore.view import LIMIT, MAX_CONDITIONS, MAX_GROUPS, MAX_LIMIT, Schema, View
 from gas.job import Job, Output, StoredObject
 from gas.objects import content_disposition
 from gas.subscription import why_unavailable
 from webui import openapi
-from webui.access import permitted
+from webui.access import needs_scope, permitted
 from webui.account import Account, current_account, services
-from webui.api import GasApi
+from webui.api import GasApi, body_as
 from webui.pages import owned_job
+from webui.tokens import Scope
 
 #: Exports that one process writes at once: its other threads answer everybody else.
 EXPORTS = 4
@@ -75,6 +78,36 @@ def asked_view(schema: Schema, *also: str) -> View:
     return View.parse(request.args.items(multi=True), schema, also=also)
 
 
+class AskedView(BaseModel):
+    """A view as the body of a call: as in a link, and as long as it has to be."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    where: list[str] = []
+    groups: list[list[str]] = Field([], max_length=MAX_GROUPS)
+    match: Literal["all", "any"] = "all"
+    sort: list[str] = []
+    columns: list[str] = []
+    limit: int = LIMIT
+    genotypes: bool = False
+    cursor: str | None = None
+
+    def view(self, schema: Schema) -> View:
+        """:raises InputError: naming what cannot be used."""
+        pairs = [("where", text) for text in self.where]
+        pairs += [(f"where.{number}", text) for number, group in enumerate(self.groups, 1) for text in group]
+        pairs += [("sort", text) for text in self.sort] + [("columns", text) for text in self.columns]
+        pairs += [("match", self.match), ("limit", str(self.limit)), ("genotypes", str(int(self.genotypes)))]
+        return View.parse([*pairs, ("cursor", self.cursor or "")], schema)
+
+
+class AskedExport(AskedView):
+    """A view, and the kind of file that it is wanted as."""
+
+    format: str
+    csq: bool = False
+
+
 def page_of(table: Table, view: View, job: Job) -> tuple[Page, list[Carriers | None]]:
     """The rows of a view, and where it asks for genotypes who carries the variant of each."""
     if not view.genotypes:
@@ -94,8 +127,9 @@ class ExploreApi(GasApi):
     route_base = "/api/v1/jobs"
     openapi_spec_tag = "Tables"
 
-    @expose("/<job_id>/table")
+    @expose("/<job_id>/table", methods=("GET", "POST"))
     @permitted
+    @needs_scope(Scope.READ)
     def table(self, job_id: str) -> dict[str, Any]:
         """A page of a job's table
         ---
@@ -125,11 +159,29 @@ class ExploreApi(GasApi):
             409: {$ref: '#/components/responses/Archived'}
             422: {$ref: '#/components/responses/Unprocessable'}
             503: {$ref: '#/components/responses/Unavailable'}
+        post:
+          summary: The same for a view that is too long for an address, such as a list of many genes
+          parameters:
+          - JobId
+          requestBody:
+            required: true
+            content: {application/json: {schema: {$ref: '#/components/schemas/View'}}}
+          responses:
+            200:
+              description: As for GET
+              content: {application/json: {schema: {$ref: '#/components/schemas/TablePage'}}}
+            400: {$ref: '#/components/responses/BadRequest'}
+            401: {$ref: '#/components/responses/Unauthorized'}
+            404: {$ref: '#/components/responses/NotFound'}
+            409: {$ref: '#/components/responses/Archived'}
+            422: {$ref: '#/components/responses/Unprocessable'}
+            503: {$ref: '#/components/responses/Unavailable'}
         """
         account = current_account()
         job = owned_job(job_id, account)
+        asked = body_as(AskedView) if request.method == "POST" else None
         with tables().open(table_of(job, account)) as table:
-            view = asked_view(table.schema)
+            view = asked.view(table.schema) if asked else asked_view(table.schema)
             page, carried = page_of(table, view, job)
             total = table.total(view)
             rows = [dict(zip(view.columns, map(export.plain, row), strict=True)) for row in page.rows]
@@ -169,8 +221,9 @@ class ExploreApi(GasApi):
             found = table.suggest(request.args.get("column", ""), request.args.get("prefix", "")[:1000])
             return {"values": [{"value": one.value, "rows": one.rows} for one in found]}
 
-    @expose("/<job_id>/table/export")
+    @expose("/<job_id>/table/export", methods=("GET", "POST"))
     @permitted
+    @needs_scope(Scope.READ)
     def export(self, job_id: str) -> Response:
         """The filtered view as a file
         ---
@@ -178,7 +231,9 @@ class ExploreApi(GasApi):
           summary: The whole filtered view as a file, with as many rows as the table says
           description: >-
             A VCF holds each record once that has a matching row, in the result's order and under its header; the other
-            formats hold the rows in the view's order and columns.
+            formats hold the rows in the view's order and columns. In TSV and XLSX no text becomes a formula where a
+            spreadsheet opens the file: a text of a TSV that could be one has an apostrophe before it. Numbers and all
+            other texts are as they are, and so is everything in VCF, Parquet and JSON lines: programs read those.
           parameters:
           - JobId
           - in: query
@@ -202,8 +257,27 @@ class ExploreApi(GasApi):
             409: {$ref: '#/components/responses/Archived'}
             422: {$ref: '#/components/responses/Unprocessable'}
             503: {$ref: '#/components/responses/Unavailable'}
+        post:
+          summary: The same for a view that is too long for an address
+          parameters:
+          - JobId
+          requestBody:
+            required: true
+            content: {application/json: {schema: {$ref: '#/components/schemas/ViewAsFile'}}}
+          responses:
+            200:
+              description: As for GET
+              content: {application/octet-stream: {schema: {type: string, format: binary}}}
+            400: {$ref: '#/components/responses/BadRequest'}
+            401: {$ref: '#/components/responses/Unauthorized'}
+            404: {$ref: '#/components/responses/NotFound'}
+            409: {$ref: '#/components/responses/Archived'}
+            422: {$ref: '#/components/responses/Unprocessable'}
+            503: {$ref: '#/components/responses/Unavailable'}
         """
-        word, csq = request.args.get("format", ""), request.args.get("csq", "0")
+        asked = body_as(AskedExport) if request.method == "POST" else None
+        word = asked.format if asked else request.args.get("format", "")
+        csq = str(int(asked.csq)) if asked else request.args.get("csq", "0")
         if word not in set(Format):
             raise InputError(f"format must be one of {', '.join(Format)}")
         if csq not in ("0", "1") or (csq == "1" and word != Format.VCF):
@@ -211,7 +285,7 @@ class ExploreApi(GasApi):
         account = current_account()
         job = owned_job(job_id, account)
         with tables().open(table_of(job, account)) as table:
-            view = asked_view(table.schema, "format", "csq")
+            view = asked.view(table.schema) if asked else asked_view(table.schema, "format", "csq")
         form = FORMS[Format(word)]
         chunks = _chunks(tables(), job, view, Format(word), csq=csq == "1", objects=services().objects)
         first = next(chunks, b"")  # what cannot be written is refused before the answer begins
@@ -262,7 +336,43 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
+_TEXTS = {"type": "array", "items": _TEXT}
+_CONDITIONS = {
+    **_TEXTS,
+    "maxItems": MAX_CONDITIONS,
+    "description": "Each column:operator:value, as where in an address",
+}
+_VIEW: dict[str, dict[str, Any]] = {
+    "where": _CONDITIONS,
+    "groups": {
+        "type": "array",
+        "maxItems": MAX_GROUPS,
+        "items": _CONDITIONS,
+        "description": "Conditions that are combined the other way about; each group counts as one condition",
+    },
+    "match": {"type": "string", "enum": ["all", "any"], "default": "all"},
+    "sort": {**_TEXTS, "description": "Columns, with - before one for descending"},
+    "columns": {**_TEXTS, "description": "Columns to show, in their order"},
+}
+_PAGE: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": LIMIT},
+    "genotypes": {"type": "boolean", "default": False},
+    "cursor": {**_TEXT, "nullable": True},
+}
+
 SCHEMAS: dict[str, dict[str, Any]] = {
+    "View": {"type": "object", "additionalProperties": False, "properties": _VIEW | _PAGE},
+    "ViewAsFile": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["format"],
+        "properties": _VIEW
+        | _PAGE
+        | {
+            "format": {"type": "string", "enum": [str(form) for form in Format]},
+            "csq": {"type": "boolean", "default": False, "description": "A VCF also has INFO/CSQ"},
+        },
+    },
     "TablePage": _object(
         columns={"type": "array", "items": _object(name=_TEXT, kind=_TEXT)},
         shown={"type": "array", "items": _TEXT, "description": "The columns of the rows, in their order"},

@@ -110,7 +110,7 @@ def _summary(read: Mapping[str, Any]) -> Summary:
         headline.append(("Ts/Tv", f"{read['ts_tv']:.2f}"))
     charts = [
         ("By impact", [_line(name, n, ("where", f"impact:is:{name}"), _WORST) for name, n in _impacts(read)]),
-        ("Known and novel", _known(counts, read.get("by_source") or {})),
+        ("Known and novel", _known(counts)),
         (
             "By consequence",
             [
@@ -151,14 +151,11 @@ def _impacts(read: Mapping[str, Any]) -> list[tuple[str, dict[str, int]]]:
     return [(name, {name: read["by_impact"][name]}) for name in IMPACTS]
 
 
-def _known(counts: Mapping[str, Any], by_source: Mapping[str, Mapping[str, int]]) -> list[_Line]:
+def _known(counts: Mapping[str, Any]) -> list[_Line]:
     """Known is what has an ID or is found in any source."""
-    columns = ["id", *(column for source in by_source.values() for column in source)]
-    known = [("where.1", f"{column}:filled") for column in columns]
-    novel = [("where", f"{column}:empty") for column in columns]
     return [
-        _line("known", {"": counts.get("known", 0)}, _WORST, *known),
-        _line("novel", {"": counts.get("novel", 0)}, _WORST, *novel),
+        _line(word, {"": counts.get(word, 0)}, ("where", f"known:is:{known}"), _WORST)
+        for word, known in (("known", "true"), ("novel", "false"))
     ]
 
 

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 import pytest
 
 from gas.errors import InputError
-from gas.explore.expressions import condition
+from gas.explore.expressions import condition, filters
 from gas.explore.table import Table
-from gas.explore.view import Condition, Match, Operator, Order, View
+from gas.explore.view import Condition, Match, Operator, Order, View, document
 from tests.unit.explore_inputs import Shelf, made_table
 
 ROWS = 3000
@@ -300,10 +300,38 @@ def test_sorting_by_a_column_again_turns_it_round_and_then_lets_go(table: Table)
 
 
 def test_a_condition_can_be_taken_away_wherever_it_stands(table: Table) -> None:
-    """A group that is left empty goes too."""
-    asked = view(table, "where=gene:is:S&where.1=impact:is:HIGH&cursor=")
-    assert asked.without(asked.groups[0][0]) == view(table, "where=gene:is:S")
-    assert asked.without(asked.conditions[0]) == view(table, "where.1=impact:is:HIGH")
+    """A group of which one is left is a condition like others."""
+    asked = view(table, "where=gene:is:S&where.1=impact:is:HIGH&where.1=pos:lt:5&cursor=")
+    impact, pos = asked.groups[0]
+    assert asked.without(asked.conditions[0]) == view(table, "where.1=impact:is:HIGH&where.1=pos:lt:5")
+    assert asked.without(impact) == view(table, "where=gene:is:S&where=pos:lt:5")
+    assert asked.without(impact).without(pos) == view(table, "where=gene:is:S")
+
+
+def test_a_condition_is_added_beside_the_others_or_to_one_of_them(table: Table) -> None:
+    """With a condition it makes a group, with a group it stands in it; what is there already is not added again."""
+    asked = view(table, "where=gene:is:S&where=pos:lt:5&cursor=")
+    (more,) = view(table, "where=gene:is:N").conditions
+    assert asked.added(more) == view(table, "where=gene:is:S&where=pos:lt:5&where=gene:is:N")
+    joined = asked.added(more, to=0)
+    assert joined == view(table, "where=pos:lt:5&where.1=gene:is:S&where.1=gene:is:N")
+    (third,) = view(table, "where=gene:is:ORF1ab").conditions
+    assert joined.added(third, to=1).groups == (((*joined.groups[0], third)),)
+    assert joined.added(more, to=1) == joined
+    assert asked.added(asked.conditions[0]) == asked
+    with pytest.raises(InputError, match="not there any more"):
+        asked.added(more, to=2)
+    full = view(table, "where=pos:lt:5&" + "&".join(f"where.{n}=gene:is:S" for n in range(1, 10)))
+    with pytest.raises(InputError, match="at most 9 groups"):
+        full.added(more, to=0)
+
+
+def test_known_is_what_has_an_id_or_is_in_a_source(table: Table) -> None:
+    """One column says it, however many the sources have."""
+    for row in everything(table):
+        assert row["known"] is any(row[name] is not None for name in ("id", 'odd"name', "AF"))
+    for said in ("true", "false"):
+        assert table.total(view(table, f"where=known:is:{said}")).rows > 0
 
 
 @pytest.mark.parametrize(
@@ -323,6 +351,71 @@ def test_a_condition_can_be_taken_away_wherever_it_stands(table: Table) -> None:
 def test_filters_as_they_are_typed(typed: str, link: str) -> None:
     """Signs and words both become the operators of links."""
     assert condition(typed) == link
+
+
+@pytest.mark.parametrize(
+    ("typed", "link"),
+    [
+        (["gene=S", "pos>1"], "where=gene:is:S&where=pos:gt:1"),
+        (["gene=S and pos>1"], "where=gene:is:S&where=pos:gt:1"),
+        (["gene=S or gene=N"], "where=gene:is:S&where=gene:is:N&match=any"),
+        (["gene=S or gene=N", "pos>1"], "where=pos:gt:1&where.1=gene:is:S&where.1=gene:is:N"),
+        (["impact=HIGH and (gene=S OR gene=N)"], "where=impact:is:HIGH&where.1=gene:is:S&where.1=gene:is:N"),
+        (
+            ["(gene=S or gene=N) and (pos<5 or pos > 9)"],
+            "where.1=gene:is:S&where.1=gene:is:N&where.2=pos:lt:5&where.2=pos:gt:9",
+        ),
+        (["gene=S or (pos>1 and id filled)"], "where=gene:is:S&where.1=pos:gt:1&where.1=id:filled&match=any"),
+        (["(gene=S)"], "where=gene:is:S"),
+        (["(gene=S and pos>1) and id filled"], "where=gene:is:S&where=pos:gt:1&where=id:filled"),
+        (['why_not is "this or that" and alt=p(=)'], "where=why_not:is:this or that&where=alt:is:p(=)"),
+        (['gene starts "or"'], "where=gene:starts:or"),
+        ([], ""),
+    ],
+)
+def test_filters_are_combined_as_they_are_typed(typed: list[str], link: str) -> None:
+    """By and and or, with one level of parentheses; several must all hold."""
+    assert filters(typed) == parse_qsl(link, keep_blank_values=True)
+
+
+def test_any_of_several_filters_is_enough(table: Table) -> None:
+    """Where that is asked for; what holds together is then a group."""
+    assert filters(["gene=S and pos>1", "id filled"], any_is_enough=True) == [
+        *(("where", "id:filled"), ("where.1", "gene:is:S"), ("where.1", "pos:gt:1"), ("match", "any"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["gene=S or pos>1 and id filled"], "put parentheses around what belongs together"),
+        (["(gene=S or (pos>1 and id filled))"], "parentheses within parentheses"),
+        (["gene=S or (pos>1 and id filled)", "alt=A"], "one level of parentheses"),
+        (["(gene=S"], r"has a \( too many"),
+        (["gene=S)"], r"has a \) too many"),
+        (["gene=S or"], "'' in 'gene=S or' is not a filter"),
+        (["()"], "is not a filter"),
+        (['gene="S'], "that nothing closes"),
+        ([f"({letter}=1 or {letter}=2)" for letter in "abcdefghij"], "at most 9 parentheses"),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(typed: list[str], said: str) -> None:
+    """In a sentence that shows the place."""
+    with pytest.raises(InputError, match=said):
+        filters(typed)
+
+
+def test_a_link_and_a_body_say_the_same() -> None:
+    """The body of a call has lists where a link repeats itself."""
+    pairs = parse_qsl("where=gene:is:S&where.2=pos:lt:5&where.1=id:filled&where.1=id:empty&sort=-pos,gene&limit=3")
+    assert document([*pairs, ("genotypes", "1"), ("cursor", "x")]) == {
+        "where": ["gene:is:S"],
+        "groups": [["id:filled", "id:empty"], ["pos:lt:5"]],
+        "sort": ["-pos", "gene"],
+        "limit": 3,
+        "genotypes": True,
+        "cursor": "x",
+    }
 
 
 @pytest.mark.parametrize("typed", ["", "gene", "gene S", "gene in", "id filled x", "gene like S", "=S"])

@@ -56,6 +56,53 @@ def test_a_page_of_the_table_and_the_next(alice: Browser, job: Job) -> None:
     assert page["view"] == f"{query}&limit=7"
 
 
+def test_a_view_may_be_a_body(alice: Browser, job: Job) -> None:
+    """It says what a link says, with the same pages and the same files, and may be longer than an address."""
+    query = "where=impact:in:HIGH,MODERATE&where.1=gene:is:S&where.1=gene:is:N&sort=-pos&columns=pos,gene&limit=5"
+    body = {
+        "where": ["impact:in:HIGH,MODERATE"],
+        "groups": [["gene:is:S", "gene:is:N"]],
+        "sort": ["-pos"],
+        "columns": ["pos", "gene"],
+        "limit": 5,
+    }
+    by_link = alice.get(api(job, f"?{query}")).json
+    assert alice.call("POST", f"jobs/{job.job_id}/table", json=body).json == by_link
+    following = {**body, "cursor": by_link["next_cursor"]}
+    second = alice.call("POST", f"jobs/{job.job_id}/table", json=following).json
+    assert second == alice.get(api(job, f"?{query}&cursor={by_link['next_cursor']}")).json
+    file = alice.call("POST", f"jobs/{job.job_id}/table/export", json={**body, "format": "tsv"})
+    assert file.text == alice.get(api(job, f"/export?{query}&format=tsv")).text
+    panel = [f"GENE{number}" for number in range(1000)]
+    long = alice.call("POST", f"jobs/{job.job_id}/table", json={"where": [f"gene:in:S,{','.join(panel[1:])}"]}).json
+    assert long["total"] == alice.get(api(job, "?where=gene:is:S")).json["total"]
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "status", "said"),
+    [
+        ("table", {"where": "gene:is:S"}, 422, "where"),
+        ("table", {"filter": []}, 422, "filter"),
+        ("table", {"where": ["genes:is:S"]}, 422, "there is no column 'genes'"),
+        ("table", {"groups": [["gene:is:S"]] * 10}, 422, "groups"),
+        ("table", {"match": "none"}, 422, "match"),
+        ("table", {"cursor": "x"}, 422, "cursor"),
+        ("table", {"limit": 501}, 422, "limit must be"),
+        ("table", [], 400, "must be a JSON object"),
+        ("table/export", {}, 422, "format"),
+        ("table/export", {"format": "csv"}, 422, "format must be one of vcf, tsv"),
+        ("table/export", {"format": "tsv", "csq": True}, 422, "only a VCF can have it"),
+    ],
+)
+def test_a_body_that_is_no_view_is_refused(
+    alice: Browser, job: Job, what: str, body: object, status: int, said: str
+) -> None:
+    """As a problem that names what is wrong."""
+    answer = alice.call("POST", f"jobs/{job.job_id}/{what}", json=body)
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+    assert said in answer.json["detail"]
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -199,6 +246,36 @@ def test_the_page_works_without_a_script(alice: Browser, job: Job) -> None:
     assert f"{total['rows']} rows, {total['variants']} variants" in text
 
 
+def test_a_filter_is_put_beside_another_by_the_form(alice: Browser, job: Job) -> None:
+    """Chosen in a list: the two are a group, which the page shows as one and the list offers for the next."""
+    base = f"/jobs/{job.job_id}/table"
+    form = {"where": ["impact:is:HIGH", "gene:is:S"], "column": "gene", "operator": "is", "value": "N", "beside": "1"}
+    added = alice.get(base, query_string=form)
+    query = "where=impact:is:HIGH&where.1=gene:is:S&where.1=gene:is:N"
+    assert added.location == f"{base}?{query}"
+    page = unescape(alice.get(added.location).text)
+    assert re.findall(r'<option value="(\d*)">([^<]+)</option>', page.partition('name="beside"')[2]) == [
+        ("", "the others: and"),
+        ("0", "Impact is HIGH: or"),
+        ("1", "Gene is S or Gene is N: or"),
+    ]
+    total = alice.get(api(job, f"?{query}")).json["total"]
+    assert f"<b>{total['rows']}</b> rows" in page
+    assert f"{base}?where=impact:is:HIGH&where=gene:is:N" in links(page)
+    for beside, said in (("7", "not there any more"), ("x", "beside is the number")):
+        refused = alice.get(base, query_string={**form, "beside": beside})
+        assert (refused.status_code, said in refused.text) == (422, True)
+
+
+def test_a_link_that_would_be_too_long_is_refused(alice: Browser, job: Job) -> None:
+    """With the way to look at so long a list; the browser is led nowhere that no server takes."""
+    genes = ",".join(f"GENE{number}" for number in range(1000))
+    form = {"where": f"gene:in:{genes}", "column": "gene", "operator": "is", "value": "S"}
+    answer = alice.get(f"/jobs/{job.job_id}/table", query_string=form)
+    assert answer.status_code == 422
+    assert "gas table and the API take longer ones" in answer.text
+
+
 def test_the_pages_follow_one_another(alice: Browser, job: Job) -> None:
     """The link to the next page leads on, and back to the first."""
     base = f"/jobs/{job.job_id}/table"
@@ -260,8 +337,8 @@ def test_nothing_of_a_file_is_markup(alice: Browser, jobs: Jobs) -> None:
 
 
 def test_the_description_names_the_calls(alice: Browser) -> None:
-    """OpenAPI has the three of them, their parameters among the components."""
+    """OpenAPI has each of them, their parameters among the components."""
     spec = alice.get("/api/v1/_openapi").json
-    for what in ("table", "table/suggest", "table/export"):
-        assert "get" in spec["paths"][f"/api/v1/jobs/{{job_id}}/{what}"]
+    for what, verbs in (("table", {"get", "post"}), ("table/suggest", {"get"}), ("table/export", {"get", "post"})):
+        assert verbs <= set(spec["paths"][f"/api/v1/jobs/{{job_id}}/{what}"])
     assert {"Where", "Sort", "Columns", "Match"} <= set(spec["components"]["parameters"])

@@ -81,6 +81,14 @@ def new_token(_: str) -> dict[str, object]:
     return {"name": "nightly", "scope": "read", "expires_in_days": 7}
 
 
+def whole_view(_: str) -> dict[str, object]:
+    return {"where": [], "limit": 1}
+
+
+def view_as_file(_: str) -> dict[str, object]:
+    return {"format": "vcf"}
+
+
 def bad_code(_: str) -> dict[str, object]:
     return {"code": "x", "code_verifier": "x" * 43, "redirect_uri": "http://127.0.0.1:5000/callback"}
 
@@ -118,6 +126,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/shared/<token>/download/<what>"): Row("/shared/{share}/download/vcf", AWAY),
     ("GET", "/plan/"): Row("/plan/", PAGE),
     ("POST", "/plan/"): Row("/plan/", (400, 422, 422, 422) + (302,) * 6),
+    ("GET", "/account/"): Row("/account/", PAGE),
+    ("POST", "/account/sign-out"): Row("/account/sign-out", (400,) + (302,) * 9),
     ("GET", "/account/tokens"): Row("/account/tokens", PAGE),
     # The row sends no name, and no token's id.
     ("POST", "/account/tokens"): Row("/account/tokens", (400, 422, 422, 422) + (302,) * 6),
@@ -133,6 +143,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/swagger/<version>"): Row("/swagger/v1", PAGE),
     ("GET", "/api/<version>/_openapi"): Row("/api/v1/_openapi", CALL),
     ("GET", "/api/v1/me"): Row("/api/v1/me", CALL),
+    ("GET", "/api/v1/usage"): Row("/api/v1/usage", CALL),
     ("POST", "/api/v1/subscribe"): Row("/api/v1/subscribe", CALL, scope="account"),
     ("POST", "/api/v1/unsubscribe"): Row("/api/v1/unsubscribe", CALL, scope="account"),
     ("GET", "/api/v1/references"): Row("/api/v1/references", CALL),
@@ -155,8 +166,12 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/api/v1/jobs/<job_id>/summary"): Row("/api/v1/jobs/{job_id}/summary", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/download/<what>"): Row("/api/v1/jobs/{job_id}/download/vcf", LINK),
     ("GET", "/api/v1/jobs/<job_id>/table"): Row("/api/v1/jobs/{job_id}/table", JOB_CALL),
+    ("POST", "/api/v1/jobs/<job_id>/table"): Row("/api/v1/jobs/{job_id}/table", JOB_CALL, whole_view, scope="read"),
     ("GET", "/api/v1/jobs/<job_id>/table/suggest"): Row("/api/v1/jobs/{job_id}/table/suggest?column=gene", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/table/export"): Row("/api/v1/jobs/{job_id}/table/export?format=vcf", JOB_CALL),
+    ("POST", "/api/v1/jobs/<job_id>/table/export"): Row(
+        "/api/v1/jobs/{job_id}/table/export", JOB_CALL, view_as_file, scope="read"
+    ),
     ("GET", "/api/v1/jobs/<job_id>/links"): Row("/api/v1/jobs/{job_id}/links", JOB_CALL),
     ("POST", "/api/v1/jobs/<job_id>/links"): Row(
         "/api/v1/jobs/{job_id}/links", (401, 201, 404, 404, 201, 404, 401, 401, 401, 401)
@@ -294,6 +309,7 @@ def test_writes_of_a_browser_need_the_csrf_token(alice: Browser, jobs: Jobs, app
             ("/api/v1/subscribe", None),
             ("/plan/", None),
             ("/account/tokens", None),
+            ("/account/sign-out", None),
             ("/account/tokens/revoke", None),
             ("/api/v1/tokens", new_token(job_id)),
             (f"/jobs/{kept}/delete", None),

@@ -110,6 +110,20 @@ def test_any_is_enough_if_asked(gas: Gas) -> None:
     assert either > both
 
 
+def test_filters_are_combined_by_words(gas: Gas) -> None:
+    """Parentheses, several filters and --any say the same in their ways; a list may be longer than an address."""
+
+    def rows(*arguments: str) -> int:
+        return json.loads(gas(*arguments, "--json").stdout)["total"]["rows"]
+
+    genes = rows("-f", "gene=S") + rows("-f", "gene=N")
+    assert rows("-f", "gene=S or gene=N") == rows("-f", "gene=S", "-f", "gene=N", "--any") == genes > 0
+    bad = rows("-f", "impact in HIGH,MODERATE and (gene=S or gene=N)")
+    assert 0 < bad == rows("-f", "impact in HIGH,MODERATE", "-f", "gene=S or gene=N") < genes
+    panel = ",".join(f"GENE{number}" for number in range(990))
+    assert rows("-f", f"gene in S,N,{panel}") == genes
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -52,6 +52,18 @@ async function suggest() {
   values.replaceChildren(...found.map(({ value: text, rows }) => new Option(`${rows} rows`, before + text)));
 }
 
+// "or …" behind a filter: the next one goes beside it.
+function besides() {
+  const beside = form.elements.namedItem("beside");
+  for (const button of document.querySelectorAll("[data-beside]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      beside.value = button.dataset.beside;
+      (value.disabled ? column : value).focus();
+    });
+  }
+}
+
 function copying() {
   const button = document.querySelector("[data-copy]");
   if (!navigator.clipboard) return;
@@ -67,4 +79,5 @@ column.addEventListener("change", fitOperators);
 operator.addEventListener("change", fitValue);
 value.addEventListener("input", suggest);
 fitOperators();
+besides();
 copying();

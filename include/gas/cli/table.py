@@ -50,7 +50,8 @@ def table(
             "--filter",
             "-f",
             metavar="FILTER",
-            help="Such as gene=S, pos>=100, 'impact in HIGH,MODERATE', 'id filled'; may be repeated.",
+            help="Such as gene=S, pos>=100, 'impact in HIGH,MODERATE', 'id filled', or "
+            "'impact=HIGH and (gene=S or gene=N)'; may be repeated, and all must hold.",
         ),
     ] = None,
     any_is_enough: Annotated[bool, typer.Option("--any", help="Rows that pass one filter are enough.")] = False,
@@ -73,10 +74,9 @@ def table(
 
     One row is one consequence of one variant. A VCF holds each record once that has a matching row.
     """
-    from gas.explore.expressions import condition
+    from gas.explore.expressions import filters as view_of
 
-    view = [("where", condition(one)) for one in filters or ()]
-    view += [("match", "any")] if any_is_enough else []
+    view = view_of(filters or (), any_is_enough=any_is_enough)
     view += [("sort", ",".join(sort))] if sort else []
     view += [("columns", columns)] if columns else []
     if csq and shape is not Shape.VCF:

@@ -23,7 +23,19 @@ from gas.annotation import check
 from gas.annotation.report import KIND_SQL
 from gas.errors import InputError, Unavailable
 from gas.explore.cache import TableCache
-from gas.explore.view import Column, Condition, Cursor, Kind, Match, Operator, Order, Schema, View, known
+from gas.explore.view import (
+    ENGINE_COLUMNS,
+    Column,
+    Condition,
+    Cursor,
+    Kind,
+    Match,
+    Operator,
+    Order,
+    Schema,
+    View,
+    known,
+)
 from gas.job import StoredObject
 
 MEMORY_LIMIT = "512MB"
@@ -50,6 +62,8 @@ _FILE = f"""(
          ELSE '{NO_GENE}' END AS why_not
   FROM read_parquet(?, {_ROW}=true)
 )"""
+#: Whether an allele has an ID or is found in any source, as the summary counts it.
+KNOWN = "known"
 #: What tells one variant from another: alleles of a record share ``rec``.
 _VARIANT = "hash(rec, pos, ref, alt)"
 _COMPARISONS = {
@@ -165,7 +179,9 @@ class Table:
         self.path = path
         self._connection = connection
         self._remember = remember
-        self.schema: Schema = self._remembered(Sql(f"DESCRIBE FROM {_FILE}"), _schema)
+        columns: Schema = self._remembered(Sql(f"DESCRIBE FROM {_FILE}"), _schema)
+        self._file = _with_known(columns)
+        self.schema: Schema = {**columns, KNOWN: Column(name=KNOWN, kind=Kind.FLAG)}
 
     def page(self, view: View) -> Page:
         """The rows of a view from its cursor on."""
@@ -174,20 +190,20 @@ class Table:
             # First which rows, by the columns of the order alone; then what they hold, in all the columns shown.
             keys = _list(order.column for order in view.sort)
             found = self._rows(
-                f"SELECT {keys}, {_ROW} FROM {_FILE} WHERE {where.text} AND {after.text} "
+                f"SELECT {keys}, {_ROW} FROM {self._file} WHERE {where.text} AND {after.text} "
                 f"ORDER BY {_order(view.sort)} LIMIT ?",
                 (*where.bound, *after.bound, view.limit + 1),
             )
             numbers = [row[-1] for row in found[: view.limit]]
             marks = ", ".join("?" * len(numbers)) or "NULL"
             held = self._rows(
-                f"SELECT {_ROW}, {_list(view.columns)} FROM {_FILE} WHERE {_ROW} IN ({marks})", tuple(numbers)
+                f"SELECT {_ROW}, {_list(view.columns)} FROM {self._file} WHERE {_ROW} IN ({marks})", tuple(numbers)
             )
             by_number = {row[0]: row[1:] for row in held}
             rows = [by_number[number] for number in numbers]
         else:
             found = self._rows(
-                f"SELECT {_list(view.columns)}, {_ROW} FROM {_FILE} WHERE {where.text} AND {after.text} "
+                f"SELECT {_list(view.columns)}, {_ROW} FROM {self._file} WHERE {where.text} AND {after.text} "
                 f"ORDER BY {_ROW} LIMIT ?",
                 (*where.bound, *after.bound, view.limit + 1),
             )
@@ -203,9 +219,11 @@ class Table:
         """How many rows and variants a view has."""
         if view.filtered:
             where = where_sql(view)
-            asked = Sql(f"SELECT count(*), count(DISTINCT {_VARIANT}) FROM {_FILE} WHERE {where.text}", where.bound)
+            asked = Sql(
+                f"SELECT count(*), count(DISTINCT {_VARIANT}) FROM {self._file} WHERE {where.text}", where.bound
+            )
         else:
-            asked = Sql(f"SELECT count(*), count(*) FILTER (most_severe) FROM {_FILE}")
+            asked = Sql(f"SELECT count(*), count(*) FILTER (most_severe) FROM {self._file}")
         ((rows, variants),) = self._remembered(asked, lambda found: found)
         return Total(rows=rows, variants=variants)
 
@@ -220,7 +238,7 @@ class Table:
         # Terms that hold at once are joined by "&": each is a value that can be asked for by has.
         value = f"unnest(string_split({name}, '&'))" if column == "consequence" else name
         found = self._rows(
-            f"SELECT value, count(*) AS rows FROM (SELECT {value} AS value FROM {_FILE}) "
+            f"SELECT value, count(*) AS rows FROM (SELECT {value} AS value FROM {self._file}) "
             "WHERE starts_with(lower(value), lower(?)) GROUP BY value ORDER BY rows DESC, value LIMIT ?",
             (prefix, limit),
         )
@@ -231,7 +249,7 @@ class Table:
         where = where_sql(view)
         order = f"ORDER BY {_order(view.sort)}" if view.sort else ""
         yield from self._batches(
-            f"SELECT {_list(columns)} FROM {_FILE} WHERE {where.text} {order}",
+            f"SELECT {_list(columns)} FROM {self._file} WHERE {where.text} {order}",
             where.bound,
         )
 
@@ -239,7 +257,7 @@ class Table:
         """All rows of the table in the file's order; the last of each says whether the view has it."""
         where = where_sql(view)
         yield from self._batches(
-            f"SELECT {_list(columns)}, coalesce({where.text}, false) FROM {_FILE}",
+            f"SELECT {_list(columns)}, coalesce({where.text}, false) FROM {self._file}",
             (*where.bound,),
             file_last=True,
         )
@@ -248,7 +266,7 @@ class Table:
         """Write a view's rows and columns into a Parquet file."""
         where = where_sql(view)
         order = f"ORDER BY {_order(view.sort)}" if view.sort else ""
-        select = f"SELECT {_list(view.columns)} FROM {_FILE} WHERE {where.text} {order}"
+        select = f"SELECT {_list(view.columns)} FROM {self._file} WHERE {where.text} {order}"
         self._connection.execute(
             f"COPY ({select}) TO ? (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 50000, USE_TMP_FILE false)",
             [str(self.path), *where.bound, str(target)],
@@ -271,6 +289,13 @@ class Table:
 def _schema(described: list[Row]) -> Schema:
     kinds = {"VARCHAR": Kind.TEXT, "BOOLEAN": Kind.FLAG, "DOUBLE": Kind.REAL, "FLOAT": Kind.REAL}
     return {name: Column(name=name, kind=kinds.get(kind, Kind.WHOLE)) for name, kind, *_ in described if name != _ROW}
+
+
+def _with_known(columns: Schema) -> str:
+    """The file with :data:`KNOWN`, which a view would otherwise have to say by a condition for each source's column."""
+    sources = [name for name in columns if name not in ENGINE_COLUMNS]
+    filled = " OR ".join(f"{_name(name)} IS NOT NULL" for name in ("id", *sources))
+    return f"(SELECT *, ({filled}) AS {KNOWN} FROM {_FILE})"
 
 
 def where_sql(view: View) -> Sql:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from gas.errors import InputError
@@ -27,6 +27,7 @@ from gas.errors import InputError
 LIMIT = 50
 MAX_LIMIT = 500
 MAX_CONDITIONS = 50
+MAX_GROUPS = 9
 MAX_VALUES = 1000
 MAX_VALUE = 1000  # characters
 MAX_SORT = 5
@@ -39,12 +40,13 @@ FIRST_COLUMNS = (
     *("transcript", "carriers"),
 )
 #: Besides the columns of the file, ``type`` says what kind of change an allele is, ``size`` how many bases an insertion
-#: or deletion gains or loses, ``why_not`` why an allele has no consequence. What is none of these is a source's.
+#: or deletion gains or loses, ``why_not`` why an allele has no consequence, ``known`` whether it has an ID or is found
+#: in any source. What is none of these is a source's.
 ENGINE_COLUMNS = frozenset(
     {
         *("rec", "chrom", "pos", "id", "ref", "alt", "qual", "filter", "consequence", "impact", "gene", "transcript"),
         *("biotype", "strand", "protein_change", "amino_acid_change", "dna_change", "after_stop", "most_severe"),
-        *("carriers", "type", "size", "why_not"),
+        *("carriers", "type", "size", "why_not", "known"),
     }
 )
 
@@ -269,13 +271,43 @@ class View:
         """The same with other columns."""
         return replace(self, columns=tuple(columns), cursor=None)
 
+    @property
+    def parts(self) -> tuple[tuple[Condition, ...], ...]:
+        """What the view combines: its conditions, each alone, then its groups."""
+        return (*((condition,) for condition in self.conditions), *self.groups)
+
+    def added(self, condition: Condition, *, to: int | None = None) -> Self:
+        """The same with one more condition.
+
+        :param to: the number of one of :attr:`parts`, from 0, with which it then is a group.
+        :raises InputError: when there is no such part, or there are too many groups.
+        """
+        if to is None:
+            conditions = self.conditions if condition in self.conditions else (*self.conditions, condition)
+            return replace(self, conditions=conditions, cursor=None)
+        if not 0 <= to < len(self.parts):
+            raise InputError("the filter that this one was to be combined with is not there any more")
+        if condition in self.parts[to]:
+            return replace(self, cursor=None)
+        group = (*self.parts[to], condition)
+        alone = len(self.conditions)
+        if to >= alone:
+            groups = (*self.groups[: to - alone], group, *self.groups[to - alone + 1 :])
+            return replace(self, groups=groups, cursor=None)
+        if len(self.groups) == MAX_GROUPS:
+            raise InputError(f"a view can have at most {MAX_GROUPS} groups of filters")
+        conditions = (*self.conditions[:to], *self.conditions[to + 1 :])
+        return replace(self, conditions=conditions, groups=(*self.groups, group), cursor=None)
+
     def without(self, condition: Condition) -> Self:
-        """The same without a condition, wherever it stands."""
-        groups = (tuple(other for other in group if other != condition) for group in self.groups)
+        """The same without a condition, wherever it stands; a group of one that is left is no group any more."""
+        groups = [tuple(other for other in group if other != condition) for group in self.groups]
+        alone = [other for other in self.conditions if other != condition]
+        alone += [group[0] for group in groups if len(group) == 1]
         return replace(
             self,
-            conditions=tuple(other for other in self.conditions if other != condition),
-            groups=tuple(group for group in groups if group),
+            conditions=tuple(dict.fromkeys(alone)),
+            groups=tuple(group for group in groups if len(group) > 1),
             cursor=None,
         )
 
@@ -337,6 +369,30 @@ _PYTHON: Mapping[Kind, tuple[type, ...]] = {
     Kind.REAL: (int, float),
     Kind.FLAG: (bool,),
 }
+
+
+def document(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The keys and values of a link as the body of a call, in which they may be longer than an address.
+
+    Groups are lists, in the order of their numbers; whatever means something to the caller alone stays a text.
+    """
+    said: dict[str, Any] = {}
+    groups: dict[str, list[str]] = {}
+    for key, value in pairs:
+        match key:
+            case "where":
+                said.setdefault(key, []).append(value)
+            case "sort" | "columns":
+                said.setdefault(key, []).extend(_names([value]))
+            case "limit" if _WHOLE.match(value):
+                said[key] = int(value)
+            case "genotypes":
+                said[key] = value == "1"
+            case _ if _GROUP.match(key):
+                groups.setdefault(key, []).append(value)
+            case _:
+                said[key] = value
+    return {**said, "groups": [groups[key] for key in sorted(groups)]} if groups else said
 
 
 def default_columns(schema: Schema) -> tuple[str, ...]:
