@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -72,6 +73,12 @@ def link_life_s(job: Job, account: Account) -> int | None:
 
 def _not_before(job: Job, account: Account) -> int | None:
     return subscription.not_before(job, account.profile, delay_s=services().settings.free_result_ttl_s)
+
+
+def joined_at() -> str | None:
+    """When the person first came here, in ISO 8601; FAB keeps it in the server's own time."""
+    joined: datetime | None = current_user.created_on
+    return joined and joined.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def account_box() -> Account | None:

@@ -14,16 +14,17 @@ from apispec import APISpec
 from flask import Response, current_app, redirect, request
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.api import BaseApi, expose
+from flask_login import current_user
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from werkzeug.exceptions import BadRequest
 
 from gas import deletion, submission, subscription
 from gas.errors import InputError, NotAllowed, NotFound
-from gas.job import ARCHIVED_OUTPUTS, JOB_ID, Output, StoredObject
+from gas.job import ARCHIVED_OUTPUTS, JOB_ID, Job, Output, StoredObject
 from gas.objects import OUTPUT_KEYS
-from webui import openapi, tokens
+from webui import identities, openapi, tokens
 from webui.access import needs_scope, permitted
-from webui.account import Account, current_account, link_life_s, public_form, services
+from webui.account import Account, current_account, joined_at, link_life_s, public_form, services
 from webui.idempotency import idempotent, made_id
 from webui.jobs_search import search_of
 from webui.pages import owned_job
@@ -88,6 +89,8 @@ class GasApi(BaseApi):
     """What all of the API's classes share."""
 
     allow_browser_login = True
+    refusals = ""
+    """What the names of this class's refusals begin with, see :data:`webui.openapi.RESPONSES`."""
     csrf_exempt = False  # FAB's default would let any site write with a browser's cookie
 
     def operation_helper(self, path: str | None = None, operations: Any = None, **options: Any) -> None:
@@ -97,8 +100,11 @@ class GasApi(BaseApi):
             answers = operation.setdefault("responses", {})
             if operation.get("security") != []:
                 operation["security"] = [{name: []} for name in openapi.SECURITY]  # FAB names schemes of its own
-                answers.setdefault(403, {"$ref": "#/components/responses/Forbidden"})  # a token may lack the scope
-            answers.setdefault(429, {"$ref": "#/components/responses/TooManyRequests"})
+                answers.setdefault(403, self._refusal("Forbidden"))  # a token may lack the scope
+            answers.setdefault(429, self._refusal("TooManyRequests"))
+
+    def _refusal(self, name: str) -> dict[str, str]:
+        return {"$ref": f"#/components/responses/{self.refusals}{name}"}
 
     def add_apispec_components(self, api_spec: APISpec) -> None:
         for name, parameter in openapi.PARAMETERS.items():
@@ -131,10 +137,25 @@ class AccountApi(GasApi):
           responses:
             200:
               description: The account
-              content: {application/json: {schema: {$ref: '#/components/schemas/Account'}}}
+              content: {application/json: {schema: {$ref: '#/components/schemas/Me'}}}
             401: {$ref: '#/components/responses/Unauthorized'}
         """
-        return account_form(current_account())
+        linked = identities.of_user(current_app.appbuilder.session, current_user)
+        return {
+            **account_form(current_account()),
+            "institution": identities.institution(linked),
+            "joined_at": joined_at(),
+            "identities": [
+                {
+                    "sub": identity.sub,
+                    "username": identity.username,
+                    "email": identity.email,
+                    "organization": identity.organization,
+                    "provider": identity.provider,
+                }
+                for identity in linked
+            ],
+        }
 
 
 class SubscriptionApi(GasApi):
@@ -451,31 +472,11 @@ class JobsApi(GasApi):
             409: {$ref: '#/components/responses/Archived'}
         """
         account = current_account()
-        job = owned_job(job_id, account)
-        if what == INPUT:
-            return redirect(services().objects.presigned_download(job.input, file_name=job.input_file_name))
-        output = _output(what)
-        stored = self._stored(job.outputs.get(output), output)
-        if not job.readable(output):
-            raise subscription.why_unavailable(job, account.profile)
-        return redirect(
-            services().objects.presigned_download(
-                stored,
-                file_name=job.output_file_name(output),
-                content_type=OUTPUT_KEYS[output][1],
-                at_most_s=link_life_s(job, account) if output in ARCHIVED_OUTPUTS else None,
-            )
-        )
+        return redirect(download_link(owned_job(job_id, account), account, what))
 
     def _text(self, job_id: str, output: Output, content_type: str) -> Response:
-        stored = self._stored(owned_job(job_id, current_account()).outputs.get(output), output)
+        stored = _stored(owned_job(job_id, current_account()), output)
         return Response(services().objects.read_text(stored, TEXT_BYTES), content_type=f"{content_type}; charset=utf-8")
-
-    @staticmethod
-    def _stored(stored: StoredObject | None, output: Output) -> StoredObject:
-        if stored is None:
-            raise NotFound(f"This job has no {output} yet: it is there once the job is COMPLETED.")
-        return stored
 
     def add_apispec_components(self, api_spec: APISpec) -> None:
         super().add_apispec_components(api_spec)
@@ -492,6 +493,33 @@ def account_form(account: Account) -> dict[str, Any]:
         "tier": profile.tier.value,
         "upload_limit_bytes": account.upload_limit_bytes,
     }
+
+
+def download_link(job: Job, account: Account, what: str) -> str:
+    """A fresh link to a file of the account's own job.
+
+    :param what: ``input``, or the output's word.
+    :raises Archived: saying what brings it back.
+    :raises NotFound: when there is no such file.
+    """
+    if what == INPUT:
+        return services().objects.presigned_download(job.input, file_name=job.input_file_name)
+    output = _output(what)
+    stored = _stored(job, output)
+    if not job.readable(output):
+        raise subscription.why_unavailable(job, account.profile)
+    return services().objects.presigned_download(
+        stored,
+        file_name=job.output_file_name(output),
+        content_type=OUTPUT_KEYS[output][1],
+        at_most_s=link_life_s(job, account) if output in ARCHIVED_OUTPUTS else None,
+    )
+
+
+def _stored(job: Job, output: Output) -> StoredObject:
+    if output not in job.outputs:
+        raise NotFound(f"This job has no {output} yet: it is there once the job is COMPLETED.")
+    return job.outputs[output]
 
 
 def _output(word: str) -> Output:

@@ -31,6 +31,7 @@ from webui import (
     job_actions,
     limits,
     pages,
+    profile,
     security,
     share,
     show,
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         job_actions.register(builder)
         share.register(builder)
         token_pages.register(builder)
+        profile.register(builder)
         explore.register(builder)
         explore_api.register(builder)
         db.session.commit()

@@ -65,6 +65,19 @@ class LoginCode(Model):
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
 
 
+class LinkedIdentity(Model):
+    """An identity that Globus named, at the last sign-in, as one of a person's."""
+
+    __tablename__ = "gas_linked_identity"
+    ab_user_id: Mapped[int] = mapped_column(ForeignKey("ab_user.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sub: Mapped[str] = mapped_column(String(64))
+    username: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(String(200))
+    organization: Mapped[str] = mapped_column(String(200))
+    provider: Mapped[str] = mapped_column(String(200))
+
+
 class ShareLink(Model):
     """A link that shows one result to whoever has it, kept as a digest of its secret part."""
 

@@ -26,6 +26,18 @@ RETRIES = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+class Identity:
+    """One of the identities that a person has linked at Globus, such as that of their university."""
+
+    sub: str
+    username: str
+    email: str
+    organization: str
+    provider: str
+    """Who vouches for it, by the name that people know."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Person:
     """Somebody as Globus knows them."""
 
@@ -34,6 +46,8 @@ class Person:
     email: str
     identities: frozenset[str]
     """Every identity linked to the account, ``sub`` among them where Globus says so."""
+    linked: tuple[Identity, ...] = ()
+    """The same at length, where Globus says it: at a sign-in."""
 
 
 class TokenIntrospection:

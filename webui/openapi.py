@@ -25,6 +25,13 @@ def _list_of(name: str) -> dict[str, Any]:
 
 _DAYS = {"type": "integer", "minimum": 1, "maximum": 365, "default": 7, "description": "How long it is good"}
 
+_ACCOUNT: dict[str, dict[str, Any]] = {
+    "user_id": _TEXT,
+    "name": _TEXT,
+    "email": _TEXT,
+    "tier": {"type": "string", "enum": ["free", "premium"]},
+    "upload_limit_bytes": _SIZE,
+}
 _API_TOKEN: dict[str, dict[str, Any]] = {
     "id": _SIZE,
     "name": _TEXT,
@@ -48,12 +55,22 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 SCHEMAS: dict[str, dict[str, Any]] = {
-    "Account": _object(
-        user_id=_TEXT,
-        name=_TEXT,
-        email=_TEXT,
-        tier={"type": "string", "enum": ["free", "premium"]},
-        upload_limit_bytes=_SIZE,
+    "Account": _object(**_ACCOUNT),
+    "LinkedIdentity": _object(sub=_TEXT, username=_TEXT, email=_TEXT, organization=_TEXT, provider=_TEXT),
+    "Me": _object(
+        **_ACCOUNT,
+        institution={**_TEXT, "description": "As Globus tells it; empty where it does not"},
+        joined_at=_TIME,
+        identities={**_list_of("LinkedIdentity"), "description": "As Globus told at the last sign-in by a browser"},
+    ),
+    "Usage": _object(
+        month={**_TEXT, "pattern": "^[0-9]{4}-[0-9]{2}$", "description": "In UTC"},
+        jobs=_SIZE,
+        completed=_SIZE,
+        jobs_at_least={"type": "boolean", "description": "Whether there are more jobs than were counted"},
+        variants={**_SIZE, "description": "In the jobs that completed"},
+        uploaded_bytes=_SIZE,
+        sums_at_least={"type": "boolean", "description": "Whether variants and bytes are of the newest jobs alone"},
     ),
     "Contig": _object(name=_TEXT, length=_SIZE),
     "Source": _object(name=_TEXT, version=_TEXT, date=_TEXT),

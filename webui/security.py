@@ -25,10 +25,10 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from gas.errors import GasError, NotAllowed, Unavailable
-from webui import account, tokens
+from webui import account, identities, tokens
 from webui.access import is_api, safe_next
 from webui.errors import answer
-from webui.globus import Person
+from webui.globus import Identity, Person
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ ROLES = {
         ["ExploreView$", "can_table$"],
         ["ExploreApi$", "can_(table|suggest|export)$"],
         ["PlanView$", "can_(show|change)$"],
+        ["ProfileView$", "can_(show|sign_out)$"],
         ["TokensView$", "can_(listing|create|revoke)$"],
-        ["TokensApi$", "can_.*$"],
+        ["(TokensApi|UsageApi)$", "can_.*$"],
         ["CommandLineView$", "can_(ask|decide)$"],
         ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|ShareApi|TokenApi)$", "can_.*$"],
         ["OpenApi$", "can_get$"],
@@ -130,12 +131,22 @@ def person_of(claims: dict[str, Any] | None) -> Person:
     """
     if not claims or not claims.get("sub"):
         raise SignInFailed("Globus did not say who you are. Start again from the start page.")
-    linked = {identity["sub"] for identity in claims.get("identity_set") or []}
+    linked = tuple(
+        Identity(
+            sub=said["sub"],
+            username=said.get("username") or said.get("preferred_username") or "",
+            email=(said.get("email") or "").lower(),
+            organization=said.get("organization") or "",
+            provider=said.get("identity_provider_display_name") or "",
+        )
+        for said in claims.get("identity_set") or [claims]
+    )
     return Person(
         sub=claims["sub"],
         name=claims.get("name") or claims.get("preferred_username") or "",
         email=(claims.get("email") or "").lower(),
-        identities=frozenset(linked | {claims["sub"]}),
+        identities=frozenset({identity.sub for identity in linked} | {claims["sub"]}),
+        linked=linked,
     )
 
 
@@ -187,6 +198,7 @@ class GasSecurityManager(SecurityManager):
             raise NotAllowed("This account is closed on this server. Ask its operator.")
         for field, value in self._names(person, user).items():
             setattr(user, field, value)
+        identities.keep(self.session, user, person.linked)
         self.session.commit()
         account.ensure_profile(user, email=person.email)
         return user

@@ -14,8 +14,8 @@ from flask import Flask, Request
 from flask.sessions import TaggedJSONSerializer
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import cast, delete, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
 
 from webui.database import WebSession, digest
@@ -73,6 +73,12 @@ class DatabaseSessions(ServerSideSessionInterface):
         session.sid = self._generate_sid(self.sid_length)
         session.stored_as = None
         session.modified = True
+
+    def end_all(self, user_id: int) -> None:
+        """Sign the user out of every browser; a rare wish, for which all sessions are looked through."""
+        theirs = cast(WebSession.data, JSONB)["_user_id"].astext == str(user_id)
+        with Session(self._engine) as transaction, transaction.begin():
+            transaction.execute(delete(WebSession).where(theirs))
 
     # The store's own short transactions: a request's work on the database is neither committed nor undone by them.
 

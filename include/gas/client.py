@@ -71,6 +71,38 @@ class Person(TypedDict):
     upload_limit_bytes: int
 
 
+class IdentityJson(TypedDict):
+    """An identity that the person has linked at Globus."""
+
+    sub: str
+    username: str
+    email: str
+    organization: str
+    provider: str
+
+
+class Me(Person):
+    """The person at length."""
+
+    institution: str
+    joined_at: str | None
+    identities: list[IdentityJson]
+
+
+class UsageJson(TypedDict):
+    """What the person has used this month (UTC)."""
+
+    month: str
+    jobs: int
+    completed: int
+    jobs_at_least: bool
+    """There are more jobs than were counted."""
+    variants: int
+    uploaded_bytes: int
+    sums_at_least: bool
+    """Variants and bytes are those of the newest jobs alone."""
+
+
 class OutputJson(TypedDict):
     """One file of a finished job."""
 
@@ -248,9 +280,13 @@ class Client:
 
     # Who and what.
 
-    def me(self) -> Person:
+    def me(self) -> Me:
         """The person the token speaks for."""
-        return cast(Person, self._json("GET", "me"))
+        return cast(Me, self._json("GET", "me"))
+
+    def usage(self) -> UsageJson:
+        """What the person has used this month."""
+        return cast(UsageJson, self._json("GET", "usage"))
 
     def references(self) -> list[ReferenceJson]:
         """The reference genomes that jobs on this server can name."""

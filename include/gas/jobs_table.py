@@ -205,6 +205,26 @@ class JobsTable:
             reached=int(last.partition("#")[0]) if last else None,
         )
 
+    def rows_since(self, user_id: str, since: int, *, most: int) -> tuple[list[Item], bool]:
+        """Index rows of the person's jobs submitted at ``since`` (POSIX seconds) or later; whether there are more.
+
+        The newest ``most`` of them, as the index tells them: a moment old, and without what only the job itself has.
+        """
+        rows: list[Item] = []
+        after: Mapping[str, Any] | None = None
+        while True:
+            read = self._table.query_once(
+                index=USER_INDEX,
+                condition="user_id = :user AND user_order >= :first",
+                values={":user": user_id, ":first": f"{since:012d}#"},
+                page=most - len(rows),
+                after=after,
+            )
+            rows += read.items
+            after = read.last_key
+            if after is None or len(rows) >= most:
+                return rows, after is not None
+
     def start(self, job_id: str, attempt: str) -> Job:
         """Give the job to this attempt. Repeating it with the same token is safe.
 

@@ -11,7 +11,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 from sqlalchemy import text
+from typer.testing import CliRunner, Result
+from werkzeug.serving import make_server as make_wsgi_server
 from werkzeug.test import TestResponse
 
 from gas.annotation.engine import annotate
+from gas.cli import build_app
 from gas.errors import Unavailable
 from gas.forecast import RecentTimes
 from gas.job import Job, JobStatus, Output, Progress, StoredObject, new_job_id
@@ -36,6 +39,7 @@ from gas.references import Reference, ReferenceStore, demo_vcf
 from gas.services import Services, build
 from gas.settings import Settings
 from tests.conftest import AwsStandIn, free_ports
+from webui import tokens
 from webui.app import create_app
 
 WEB_URL = "http://localhost:8800"
@@ -92,13 +96,13 @@ class Globus:
             return browser.get(url).headers["Location"]
 
 
-def person(username: str, name: str, email: str) -> dict[str, str | None]:
+def person(username: str, name: str, email: str, organization: str | None = None) -> dict[str, str | None]:
     return {
         "username": username,
         "identity_provider": PROVIDER,
         "name": name,
         "email": email,
-        "organization": None,
+        "organization": organization,
     }
 
 
@@ -111,7 +115,9 @@ def seed(url: str) -> dict[str, Any]:
             ALICE: {
                 "identities": {
                     ALICE: person("alice@globusid.org", "Alice Example", "alice@uchicago.example"),
-                    ALICE_AT_WORK: person("alice@work.example", "Alice A. Example", "alice@uchicago.example"),
+                    ALICE_AT_WORK: person(
+                        "alice@work.example", "Alice A. Example", "alice@uchicago.example", "UChicago"
+                    ),
                 }
             },
             BOB: {"identities": {BOB: person("bob@globusid.org", "Bob Builder", "bob@lab.example")}},
@@ -299,6 +305,34 @@ def operator(app: Flask, globus: Globus) -> Browser:
     return browser
 
 
+@pytest.fixture
+def gas(app: Flask, alice: Browser) -> Iterator[Callable[..., Result]]:
+    """The ``gas`` command, signed in as Alice by ``gas login`` unless given another token."""
+    serving = make_wsgi_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=serving.serve_forever)
+    thread.start()
+    with app.app_context():
+        session = app.appbuilder.session
+        asked = tokens.login_request(
+            redirect_uri="http://127.0.0.1:5000/callback",
+            state="12345678",
+            code_challenge=tokens._s256("v" * 43),
+            code_challenge_method="S256",
+            client_name="lab",
+        )
+        code = tokens.new_code(session, user=app.appbuilder.sm.find_user(username=ALICE), asked=asked)
+        signed_in = tokens.exchange(session, code=code, code_verifier="v" * 43, redirect_uri=asked.redirect_uri)
+
+    def run(*arguments: str, token: str = signed_in) -> Result:
+        environment = {"GAS_SERVER": f"http://127.0.0.1:{serving.server_port}", "GAS_TOKEN": token}
+        return CliRunner().invoke(build_app(), list(arguments), env=environment)
+
+    yield run
+    serving.shutdown()
+    thread.join()
+    serving.server_close()
+
+
 @functools.cache
 def annotated_demo(references: Path) -> Mapping[Output, bytes]:
     """The files of a real result, made once."""
@@ -412,6 +446,17 @@ class Jobs:
     ) -> Job:
         job = self.pending(owner, **options)
         self._services.jobs.start(job.job_id, "0001")
+        return self.finish(job, summary=summary, files=files)
+
+    def finish(
+        self,
+        job: Job,
+        *,
+        summary: Mapping[str, Any] | None = None,
+        files: Mapping[Output, bytes] | None = None,
+    ) -> Job:
+        """Put the files of a job that runs, and complete it."""
+        owner = job.user_id
         bodies = {
             Output.VCF: b"the vcf",
             Output.INDEX: b"the index",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
-from typer.testing import CliRunner, Result
-from werkzeug.serving import make_server
+from typer.testing import Result
 
-from gas.cli import build_app
 from gas.errors import NotAllowed, NotFound
 from tests.webui.conftest import ALICE, WEB_URL, Browser, Jobs
-from tests.webui.test_command_line import code_of, exchange
 from webui import tokens
 from webui.database import ApiToken, digest
 
@@ -162,24 +158,6 @@ def test_name_of_a_token_stays_text(alice: Browser) -> None:
 
 
 # The command line.
-
-
-@pytest.fixture
-def gas(app: Flask, alice: Browser) -> Iterator[Callable[..., Result]]:
-    """The ``gas`` command, signed in as Alice by ``gas login`` unless given another token."""
-    serving = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=serving.serve_forever)
-    thread.start()
-    signed_in = exchange(app, code_of(alice)).json["access_token"]
-
-    def run(*arguments: str, token: str = signed_in) -> Result:
-        environment = {"GAS_SERVER": f"http://127.0.0.1:{serving.server_port}", "GAS_TOKEN": token}
-        return CliRunner().invoke(build_app(), list(arguments), env=environment)
-
-    yield run
-    serving.shutdown()
-    thread.join()
-    serving.server_close()
 
 
 def test_command_makes_lists_and_revokes(gas: Callable[..., Result], app: Flask) -> None:

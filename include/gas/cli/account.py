@@ -1,18 +1,31 @@
-"""``gas login, logout, whoami, subscribe, unsubscribe``: who this terminal acts for, and on which plan."""
+"""``gas login, logout, whoami, usage, subscribe, unsubscribe``: who this terminal acts for, and on which plan."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gas.cli.server import EXIT_CODES, JsonOption, ServerOption, address, connect, credentials, print_json, say
+from gas.cli.server import (
+    EXIT_CODES,
+    JsonOption,
+    ServerOption,
+    address,
+    connect,
+    credentials,
+    print_json,
+    printable,
+    say,
+)
+
+if TYPE_CHECKING:
+    from gas.client import IdentityJson
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
-    for command in (login, logout, whoami, subscribe, unsubscribe):
+    for command in (login, logout, whoami, usage, subscribe, unsubscribe):
         app.command(epilog=EXIT_CODES, rich_help_panel="A GAS server")(command)
 
 
@@ -94,6 +107,30 @@ def whoami(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
         f"{person['name']} ({person['email']}) at {client.server}\n"
         f"{person['tier']} plan, uploads up to {limit_mib:,.0f} MiB\n"
         f"Globus identity {person['user_id']}"
+    )
+    for line in (person.get("institution"), *(_identity(one) for one in person.get("identities", []))):
+        if line:
+            typer.echo(printable(line))
+
+
+def _identity(identity: IdentityJson) -> str:
+    said = [identity["username"] or identity["sub"], identity["provider"], identity["organization"]]
+    return f"linked: {', '.join(filter(None, said))}"
+
+
+def usage(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Show what you have used this month: jobs, variants, uploads. Deleted jobs count no more."""
+    with connect(server) as client:
+        used = client.usage()
+    if as_json:
+        print_json(used)
+        return
+    counted, summed = ("at least " if used[bound] else "" for bound in ("jobs_at_least", "sums_at_least"))
+    typer.echo(
+        f"{used['month']} (UTC)\n"
+        f"{counted}{used['jobs']:,} jobs, {counted}{used['completed']:,} of them completed\n"
+        f"{summed}{used['variants']:,} variants annotated\n"
+        f"{summed}{used['uploaded_bytes'] / (1 << 20):,.1f} MiB uploaded"
     )
 
 
