@@ -24,6 +24,7 @@ from gas.settings import Settings
 from webui import (
     account,
     api,
+    drs,
     errors,
     explore,
     explore_api,
@@ -36,6 +37,8 @@ from webui import (
     share,
     show,
     token_pages,
+    variants,
+    wes,
 )
 from webui.access import is_api, is_page
 from webui.database import schema_lock
@@ -64,6 +67,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)
     db = SQLA(app)
     limits.install(app)
+    wes.install(app)
     Csrf(app)
     headers.install(app, https=app.config["SESSION_COOKIE_SECURE"])
     errors.install(app)
@@ -88,6 +92,9 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         profile.register(builder)
         explore.register(builder)
         explore_api.register(builder)
+        variants.register(builder)
+        drs.register(builder)
+        wes.register(builder)
         db.session.commit()
         db.session.remove()
     return app

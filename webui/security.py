@@ -48,8 +48,11 @@ ROLES = {
         ["ProfileView$", "can_(show|sign_out)$"],
         ["TokensView$", "can_(listing|create|revoke)$"],
         ["(TokensApi|UsageApi)$", "can_.*$"],
+        ["VariantsView$", "can_(ask|answer)$"],
+        ["VariantsApi$", "can_annotate$"],
         ["CommandLineView$", "can_(ask|decide)$"],
         ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|ShareApi|TokenApi)$", "can_.*$"],
+        ["(WesApi|DrsApi)$", "can_.*$"],
         ["OpenApi$", "can_get$"],
         ["SwaggerView$", "can_show$"],
     ]

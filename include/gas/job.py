@@ -173,6 +173,8 @@ class Job:
     storage_error: str | None = None
     """A sentence about what a person must look at."""
     trash: Trash | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What the program that submitted it gave it to remember."""
     deleted_time: int | None = None
     """Since when only a tombstone is left of it."""
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, ResponseStreamingError
 
 from gas.aws import Aws
@@ -112,6 +113,11 @@ class Objects:
             bucket=bucket, key=key, version_id=head["VersionId"], sha256="", size_bytes=head["ContentLength"]
         )
 
+    def put_input(self, body: bytes, *, user_id: str, job_id: str) -> None:
+        """Put a small file that was made here where the upload of a job lies."""
+        key = self.input_key(user_id=user_id, job_id=job_id)
+        self._aws.s3.put_object(Bucket=self._settings.inputs_bucket, Key=key, Body=body, ContentType=DEFAULT_TYPE)
+
     def copy_input(self, stored: StoredObject, *, user_id: str, job_id: str) -> None:
         """Have S3 copy exactly this version to where the upload of another job lies; nothing passes through here.
 
@@ -127,6 +133,31 @@ class Objects:
             if code(error) in GONE:
                 raise InputError("the uploaded file is no longer there; upload it again") from error
             raise
+
+    def put_input(self, stream: BinaryIO, *, user_id: str, job_id: str) -> None:
+        """Put a person's file to where the upload of a job lies; in parts, so that memory does not grow with it."""
+        self._aws.s3.upload_fileobj(
+            stream,
+            self._settings.inputs_bucket,
+            self.input_key(user_id=user_id, job_id=job_id),
+            ExtraArgs={"ContentType": DEFAULT_TYPE},
+            Config=TransferConfig(
+                multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PART_THREADS
+            ),
+        )
+
+    def etag(self, stored: StoredObject) -> str:
+        """S3's own word for the bytes of this version.
+
+        :raises InputError: when that version is no longer there.
+        """
+        try:
+            head = self._aws.s3.head_object(Bucket=stored.bucket, Key=stored.key, VersionId=stored.version_id)
+        except ClientError as error:
+            if code(error) in GONE:
+                raise InputError("the uploaded file is no longer there; upload it again") from error
+            raise
+        return head["ETag"].strip('"')
 
     def presigned_download(
         self,

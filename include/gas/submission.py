@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ __all__ = [
     "NotStarted",
     "Upload",
     "begin_upload",
+    "check_size",
     "clean_file_name",
     "job_to_json",
     "rename",
@@ -64,6 +65,18 @@ def upload_limit_bytes(settings: Settings, profile: Profile) -> int:
     return settings.premium_upload_limit_bytes if premium else settings.free_upload_limit_bytes
 
 
+def check_size(services: Services, profile: Profile, size_bytes: int) -> None:
+    """Refuse a file that the person's plan does not allow.
+
+    :raises InputError: when it is empty.
+    :raises UploadTooLarge: when it is over the limit.
+    """
+    if size_bytes <= 0:
+        raise InputError("the file is empty; choose a VCF with a header and variants")
+    if size_bytes > upload_limit_bytes(services.settings, profile):
+        raise _too_large(services.settings, profile, size_bytes)
+
+
 def begin_upload(
     services: Services,
     *,
@@ -82,11 +95,8 @@ def begin_upload(
     """
     clean_file_name(file_name)
     services.references.get(reference)
-    if size_bytes <= 0:
-        raise InputError("the file is empty; choose a VCF with a header and variants")
+    check_size(services, profile, size_bytes)
     limit = upload_limit_bytes(services.settings, profile)
-    if size_bytes > limit:
-        raise _too_large(services.settings, profile, size_bytes)
     job_id = job_id or new_job_id()
     form = services.objects.presigned_upload(user_id=profile.user_id, job_id=job_id, max_bytes=limit)
     return Upload(
@@ -105,12 +115,14 @@ def submit(
     job_id: str,
     file_name: str,
     reference: str,
+    tags: Mapping[str, str] | None = None,
     now: Callable[[], float] = time.time,
 ) -> Job:
     """Record the job of an uploaded file, then ask for its DAG run. Submitting again is safe and finishes the work.
 
     What counts is the stored object, whatever the browser said of it.
 
+    :param tags: for a program to remember by.
     :raises InputError: when nothing was uploaded, or the file name or job id is none.
     :raises ReferenceProblem: when the reference is not installed.
     :raises UploadTooLarge: when the object is over the plan's limit; the object is deleted.
@@ -119,7 +131,7 @@ def submit(
     """
     if not JOB_ID.fullmatch(job_id):
         raise InputError("this is not a job id that GAS gave out; begin a new upload")
-    job = _recorded(services, profile, job_id, file_name, reference, int(now()))
+    job = _recorded(services, profile, job_id, file_name, reference, tags or {}, int(now()))
     if job.job_status is not JobStatus.PENDING:
         return job
     try:
@@ -189,7 +201,15 @@ def clean_file_name(file_name: str) -> str:
     return name
 
 
-def _recorded(services: Services, profile: Profile, job_id: str, file_name: str, reference: str, now: int) -> Job:
+def _recorded(
+    services: Services,
+    profile: Profile,
+    job_id: str,
+    file_name: str,
+    reference: str,
+    tags: Mapping[str, str],
+    now: int,
+) -> Job:
     """The job's record, written now unless it is there already."""
     name = clean_file_name(file_name)
     services.references.get(reference)
@@ -212,6 +232,7 @@ def _recorded(services: Services, profile: Profile, job_id: str, file_name: str,
             submit_time=now,
             job_status=JobStatus.PENDING,
             input=stored,
+            tags=tags,
         )
     )
 

@@ -93,6 +93,10 @@ def bad_code(_: str) -> dict[str, object]:
     return {"code": "x", "code_verifier": "x" * 43, "redirect_uri": "http://127.0.0.1:5000/callback"}
 
 
+def paste(_: str) -> dict[str, object]:
+    return {"reference": "sars-cov-2", "variants": "NC_045512.2-23403-A-G"}
+
+
 ASK = f"/cli/authorize?redirect_uri=http://127.0.0.1:5000/callback&state=12345678&code_challenge={'a' * 43}" + (
     "&code_challenge_method=S256&client_name=lab"
 )
@@ -132,6 +136,8 @@ TABLE: dict[tuple[str, str], Row] = {
     # The row sends no name, and no token's id.
     ("POST", "/account/tokens"): Row("/account/tokens", (400, 422, 422, 422) + (302,) * 6),
     ("POST", "/account/tokens/revoke"): Row("/account/tokens/revoke", (400, 404, 404, 404) + (302,) * 6),
+    ("GET", "/variants/"): Row("/variants/", PAGE),
+    ("POST", "/variants/"): Row("/variants/", (400, 422, 422, 422) + (302,) * 6),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
     ("POST", "/cli/authorize"): Row(ASK, (400, 422, 422, 422, 302, 302, 302, 302, 302, 302)),
     ("GET", "/users/list/"): Row("/users/list/", OPERATORS),
@@ -147,6 +153,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/subscribe"): Row("/api/v1/subscribe", CALL, scope="account"),
     ("POST", "/api/v1/unsubscribe"): Row("/api/v1/unsubscribe", CALL, scope="account"),
     ("GET", "/api/v1/references"): Row("/api/v1/references", CALL),
+    ("POST", "/api/v1/annotate"): Row("/api/v1/annotate", CALL, paste, scope="read"),
     ("POST", "/api/v1/uploads"): Row("/api/v1/uploads", (401, 201, 201, 201, 201, 201, 401, 401, 401, 401), new_upload),
     ("GET", "/api/v1/jobs"): Row("/api/v1/jobs", CALL),
     # Another's id is like one whose file never arrived.
@@ -190,6 +197,25 @@ TABLE: dict[tuple[str, str], Row] = {
     # The row's token is the owner's, who comes first and revokes it.
     ("DELETE", "/api/v1/tokens/<token_id>"): Row(
         "/api/v1/tokens/{token}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401), scope="account"
+    ),
+    ("GET", "/ga4gh/drs/v1/service-info"): Row("/ga4gh/drs/v1/service-info", OPEN),
+    ("GET", "/ga4gh/drs/v1/objects/<object_id>"): Row("/ga4gh/drs/v1/objects/{job_id}.vcf", JOB_CALL),
+    ("GET", "/ga4gh/drs/v1/objects/<object_id>/access/<access_id>"): Row(
+        "/ga4gh/drs/v1/objects/{job_id}.vcf/access/https", JOB_CALL
+    ),
+    ("GET", "/ga4gh/wes/v1/service-info"): Row("/ga4gh/wes/v1/service-info", OPEN),
+    ("GET", "/ga4gh/wes/v1/runs"): Row("/ga4gh/wes/v1/runs", CALL),
+    # The row sends no form.
+    ("POST", "/ga4gh/wes/v1/runs"): Row(
+        "/ga4gh/wes/v1/runs", tuple(400 if status == 200 else status for status in CALL)
+    ),
+    ("GET", "/ga4gh/wes/v1/runs/<run_id>"): Row("/ga4gh/wes/v1/runs/{job_id}", JOB_CALL),
+    ("GET", "/ga4gh/wes/v1/runs/<run_id>/status"): Row("/ga4gh/wes/v1/runs/{job_id}/status", JOB_CALL),
+    ("GET", "/ga4gh/wes/v1/runs/<run_id>/tasks"): Row("/ga4gh/wes/v1/runs/{job_id}/tasks", JOB_CALL),
+    ("GET", "/ga4gh/wes/v1/runs/<run_id>/tasks/<task_id>"): Row("/ga4gh/wes/v1/runs/{job_id}/tasks/annotate", JOB_CALL),
+    # The row's job is COMPLETED.
+    ("POST", "/ga4gh/wes/v1/runs/<run_id>/cancel"): Row(
+        "/ga4gh/wes/v1/runs/{job_id}/cancel", (401, 409, 404, 404, 409, 404, 401, 401, 401, 401)
     ),
     ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
     # Any token may end itself.
