@@ -4,8 +4,8 @@
 Nothing is scheduled, and a run cannot be backfilled. To start a job's run by hand, trigger with `{"job_id": "..."}`.
 
 **What.** One task does all of it: it takes the job's record, streams the upload from S3, checks and annotates it in a
-child process, puts the result, commits it in one conditional write and tells the topic `gas-glacier`. Progress is in
-the record, not here.
+child process, puts the result, commits it in one conditional write and tells the topic `gas-glacier`. Then it tells the
+owner, if mail service and webhook answer at once; otherwise `notify` does. Progress is in the record, not here.
 
 **When something goes wrong.**
 
@@ -81,13 +81,16 @@ def annotate() -> None:
     @task(on_failure_callback=give_up, do_xcom_push=False)
     def annotate_job(params: dict[str, Any], ti: RuntimeTaskInstanceProtocol) -> None:
         """Carry out the job; see the DAG's documentation."""
+        from gas import notices
         from gas.annotate_job import run
         from gas_airflow.connections import connected_services
 
+        services = connected_services()
         try:
-            run(connected_services(), job_id=params["job_id"], attempt=attempt_of(ti), user_id=params.get("user_id"))
+            run(services, job_id=params["job_id"], attempt=attempt_of(ti), user_id=params.get("user_id"))
         except Fenced as error:
             raise AirflowFailException(str(error)) from error
+        notices.job_ended(services, params["job_id"])
 
     annotate_job()
 

@@ -106,6 +106,9 @@ class Fakes:
             jobs=self.jobs,  # type: ignore[arg-type]  # the part of JobsTable that submission uses
             storage=unused,
             profiles=ProfilesTable(unused),
+            notices=unused,
+            mail=unused,
+            webhooks=unused,
             objects=self.objects,  # type: ignore[arg-type]  # the same
             archives={},
             vault_inventory=unused,

@@ -36,7 +36,7 @@ def warm_models(region: str) -> None:
     """
     placeholder = boto3.Session(aws_access_key_id="-", aws_secret_access_key="-", region_name=region)  # noqa: S106 - a placeholder, never sent
     aws = Aws(region=region, session=placeholder)
-    for client in (aws.dynamodb, aws.s3, aws.sns):
+    for client in (aws.dynamodb, aws.s3, aws.sns, aws.ses):
         client.close()
 
 
@@ -81,6 +81,11 @@ class Aws:
         return cast("SQSClient", self._client("sqs"))
 
     @property
+    def ses(self) -> Any:
+        """Mail."""
+        return self._client("ses")
+
+    @property
     def glacier(self) -> Any:
         """Vaults, where there is one."""
         return self._client("glacier")
@@ -113,6 +118,8 @@ class Aws:
             max_pool_connections=16,
             tcp_keepalive=True,
         )
+        if service == "ses":  # whoever sends mail has other work waiting, and tries again later
+            config = config.merge(Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2}))
         if service == "s3":
             # A stand-in on a bare host name has no DNS for bucket names; presigned links need version 4 signatures.
             signed = Config(signature_version="s3v4")

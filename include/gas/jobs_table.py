@@ -9,7 +9,8 @@ attempt that was overtaken can neither report, complete nor fail it.
 
 Indexes: ``of-user`` (``user_id``, ``user_order`` = time and job id) lists a person's jobs; ``open`` holds only jobs
 for which somebody still has something to do, and ``due`` only results that wait to be archived, both oldest first.
-Where a result lies is changed by :mod:`gas.storage_table` alone.
+Where a result lies is changed by :mod:`gas.storage_table` alone. ``notices`` holds those whose owner is to be told of
+something, see :mod:`gas.notices_table`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any, Generic, TypeVar
 from gas.dynamodb import ConditionFailed, Item, Table
 from gas.errors import Conflict, Fenced, InputError, NotFound
 from gas.job import ArchiveBackend, Job, JobStatus, Output, Progress, StorageState, StoredObject, Trash
+from gas.notice import Kind, to_tell
 
 Record = TypeVar("Record")
 
@@ -282,18 +284,20 @@ class JobsTable:
         *,
         input_sha256: str = "",
     ) -> Job:
-        """The commit: in one write the job is COMPLETED, its outputs are named, and its archival delay begins.
+        """The commit: in one write the job is COMPLETED, its outputs are named, its archival delay begins, and there is
+        something to tell its owner.
 
         :raises Ended: when the job has ended otherwise.
         :raises Fenced: when another attempt has it. The caller deletes what it put.
         """
         now = int(self._now())
         result = outputs[Output.VCF]
+        tell, notice = to_tell(Kind.ENDED, now)
         return self._change(
             job_id,
             attempt,
             update=(
-                "SET job_status = :completed, outputs = :outputs, complete_time = :now, counts = :counts, "
+                f"SET {tell}, job_status = :completed, outputs = :outputs, complete_time = :now, counts = :counts, "
                 "notes = :notes, storage_state = :hot, due_since = :now, due = :yes, notified = :no, "
                 "s3_results_bucket = :bucket, s3_key_result_file = :result, s3_key_log_file = :log, "
                 "#input.sha256 = :input_sha256 REMOVE progress"
@@ -301,6 +305,7 @@ class JobsTable:
             condition="job_status = :running AND attempt = :attempt",
             names={"#input": "input"},
             values={
+                **notice,
                 ":completed": JobStatus.COMPLETED,
                 ":running": JobStatus.RUNNING,
                 ":attempt": attempt,
@@ -329,15 +334,18 @@ class JobsTable:
         :raises Fenced: when a later attempt has it.
         """
         condition = "(job_status = :pending OR job_status = :running)"
+        now = int(self._now())
+        tell, notice = to_tell(Kind.ENDED, now)
         values: dict[str, Any] = {
+            **notice,
             ":pending": JobStatus.PENDING,
             ":running": JobStatus.RUNNING,
             ":failed": JobStatus.FAILED,
-            ":now": int(self._now()),
+            ":now": now,
             ":error": error[:ERROR_CHARACTERS],
             ":kind": kind,
         }
-        update = "SET job_status = :failed, complete_time = :now, error_sentence = :error, error_kind = :kind"
+        update = f"SET {tell}, job_status = :failed, complete_time = :now, error_sentence = :error, error_kind = :kind"
         if attempt is not None:
             condition += " AND (attribute_not_exists(attempt) OR attempt <= :attempt)"
             update += ", attempt = :attempt"
@@ -554,6 +562,7 @@ def job_from_item(item: Item) -> Job:
         storage_error=item.get("storage_error"),
         trash=_trash(item.get("trash")),
         deleted_time=item.get("deleted_time"),
+        tags=item.get("tags", {}),
     )
 
 
@@ -583,6 +592,7 @@ def _new_item(job: Job) -> Item:
         "s3_inputs_bucket": job.input.bucket,
         "s3_key_input_file": job.input.key,
         "notified": False,
+        **({"tags": dict(job.tags)} if job.tags else {}),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 
 from gas.dynamodb import ConditionFailed, Item, Table
@@ -60,7 +60,7 @@ class ProfilesTable:
         try:
             self._table.put_new(asdict(profile))
         except ConditionFailed as error:
-            there = _profile(error.item) if error.item else self.get(user_id)
+            there = profile_from_item(error.item) if error.item else self.get(user_id)
             if (there.name, there.email) == (name, email):
                 return there
             item = self._table.update(
@@ -70,7 +70,7 @@ class ProfilesTable:
                 names={"#name": "name"},
                 values={":name": name, ":email": email},
             )
-            return _profile(item)
+            return profile_from_item(item)
         return profile
 
     def get(self, user_id: str) -> Profile:
@@ -81,11 +81,11 @@ class ProfilesTable:
         item = self._table.get(user_id)
         if item is None:
             raise NotFound(f"there is no user {user_id}")
-        return _profile(item)
+        return profile_from_item(item)
 
     def find_many(self, user_ids: Collection[str]) -> dict[str, Profile]:
         """The profiles that exist among these, read consistently, by person."""
-        return {user_id: _profile(item) for user_id, item in self._table.get_many(list(user_ids)).items()}
+        return {user_id: profile_from_item(item) for user_id, item in self._table.get_many(list(user_ids)).items()}
 
     def set_tier(self, user_id: str, tier: Tier) -> Profile:
         """Put the person on a plan; nothing changes where they are on it already.
@@ -121,7 +121,7 @@ class ProfilesTable:
             if there.tier is tier:  # this very write, its answer lost, or another's to the same end
                 return there
             raise
-        return _profile(item)
+        return profile_from_item(item)
 
     def pending(self) -> Iterator[str]:
         """Who has a change of tier that was not worked off yet, from an index."""
@@ -141,6 +141,7 @@ class ProfilesTable:
             )
 
 
-def _profile(item: Item) -> Profile:
-    fields = {name: value for name, value in item.items() if name != "pending"}
-    return Profile(**{**fields, "tier": Tier(item["tier"])})
+def profile_from_item(item: Item) -> Profile:
+    """The profile that a DynamoDB item holds; it may hold other things too, see :mod:`gas.notices_table`."""
+    known = {field.name: item[field.name] for field in fields(Profile) if field.name in item}
+    return Profile(**{**known, "tier": Tier(item["tier"])})

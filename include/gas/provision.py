@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ from gas.aws import Aws
 from gas.dynamodb import code
 from gas.job import ArchiveBackend
 from gas.jobs_table import DUE_INDEX, OPEN_INDEX, USER_INDEX
+from gas.notice import NOTICE_INDEX
 from gas.profiles_table import PENDING_INDEX
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ JOB_INDEXES: dict[str, tuple[Key, Key, tuple[str, ...]]] = {
     ),
     OPEN_INDEX: (("open", "S"), ("submit_time", "N"), ("job_status",)),
     DUE_INDEX: (("due", "S"), ("due_since", "N"), ("user_id",)),
+    NOTICE_INDEX: (("notice", "S"), ("notice_at", "N"), ("user_id",)),
 }
 PROFILE_INDEXES: dict[str, tuple[Key, Key, tuple[str, ...]]] = {
     PENDING_INDEX: (("pending", "S"), ("user_id", "S"), ("tier_version",)),
@@ -61,6 +64,8 @@ def provision(
     yield f"queue {settings.thaw_wake_queue}"
     _tell_of_restores(aws, settings.results_bucket, topics[settings.thaw_topic])
     yield f"notifications of bucket {settings.results_bucket}"
+    if settings.mail_from:
+        yield _sender(aws, settings.mail_from)
     if settings.archive is ArchiveBackend.VAULT:  # a new AWS account can make none
         aws.glacier.create_vault(accountId="-", vaultName=settings.vault)
         yield f"vault {settings.vault}"
@@ -95,6 +100,17 @@ def _table(aws: Aws, name: str, *, key: str, indexes: dict[str, tuple[Key, Key, 
         TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
     return f"table {name} {made}"
+
+
+def _sender(aws: Aws, mail_from: str) -> str:
+    """Have SES know who mail is from: by the address, or by its domain where somebody has set that up."""
+    address = parseaddr(mail_from)[1]
+    known = aws.ses.get_identity_verification_attributes(Identities=[address, address.partition("@")[2]])
+    states = {said["VerificationStatus"] for said in known["VerificationAttributes"].values()}
+    if "Success" in states:
+        return f"sender {address} was there"
+    aws.ses.verify_email_identity(EmailAddress=address)
+    return f"sender {address}: unless this is a stand-in, follow the link in the mail that AWS has sent there"
 
 
 def _described(aws: Aws, name: str) -> Any | None:

@@ -16,11 +16,14 @@ from gas.dynamodb import Table
 from gas.events import Events
 from gas.job import ArchiveBackend
 from gas.jobs_table import JobsTable
+from gas.mail import Mail
+from gas.notices_table import NoticesTable
 from gas.objects import Objects
 from gas.profiles_table import ProfilesTable
 from gas.references import ReferenceStore
 from gas.settings import Settings
 from gas.storage_table import StorageTable
+from gas.webhooks import Webhooks
 
 if TYPE_CHECKING:
     import boto3
@@ -36,6 +39,9 @@ class Services:
     jobs: JobsTable
     storage: StorageTable
     profiles: ProfilesTable
+    notices: NoticesTable
+    mail: Mail
+    webhooks: Webhooks
     objects: Objects
     archives: Mapping[ArchiveBackend, Archive]
     """Both back ends: a record names its own, the setting only says where new copies are made."""
@@ -68,6 +74,9 @@ def build(
         jobs=JobsTable(jobs, now=now),
         storage=StorageTable(jobs, profiles, now=now),
         profiles=ProfilesTable(profiles, now=now),
+        notices=NoticesTable(jobs, profiles, now=now),
+        mail=Mail(aws, settings),
+        webhooks=Webhooks(private=settings.webhook_private),
         objects=objects,
         archives={
             ArchiveBackend.STORAGE_CLASS: StorageClass(aws, settings, objects),

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from datetime import date, timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -101,6 +102,14 @@ class Settings(BaseSettings):
     rate_limit_storage: SecretStr = SecretStr("memory://")
     """Where calls are counted: ``memory://`` counts in each process, ``redis://host:6379`` for all of them."""
 
+    # Telling people: by mail, and by webhooks.
+    mail_from: str = ""
+    """Who mail is from, ``address`` or ``Name <address>``, known to SES; no mail is sent when empty."""
+    archive_notice_s: int = Field(default=86400, ge=0, validation_alias="GAS_ARCHIVE_NOTICE")
+    """How long before a result moves to the archive its owner is told, in seconds; at most half the delay."""
+    webhook_private: bool = False
+    """Whether webhooks may be plain http, and lead to addresses that are not public."""
+
     # How long links live, in seconds.
     upload_link_s: int = Field(default=3600, ge=60, le=43200)
     download_link_s: int = Field(default=300, ge=10, le=43200)
@@ -116,6 +125,14 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("mail_from")
+    @classmethod
+    def _one_sender(cls, value: str) -> str:
+        address = parseaddr(value)[1]
+        if value and not (value.isprintable() and address.count("@") == 1 and not address.endswith("@")):
+            raise ValueError("must be an address, or Name <address>")
+        return value
 
     @field_validator("archive_interval_s")
     @classmethod
@@ -136,6 +153,11 @@ class Settings(BaseSettings):
         shortest = timedelta(seconds=self.free_result_ttl_s) / MAX_WAITING_RUNS
         weeks = -(-shortest // ARCHIVE_INTERVALS[-1]) * ARCHIVE_INTERVALS[-1]
         return next((interval for interval in ARCHIVE_INTERVALS if interval >= shortest), weeks)
+
+    @property
+    def archive_lead_s(self) -> int:
+        """How long before a result moves to the archive its owner is told, in seconds."""
+        return min(self.archive_notice_s, self.free_result_ttl_s // 2)
 
     @property
     def waiting_runs(self) -> int:

@@ -31,6 +31,7 @@ from gas.job import (
     Trash,
 )
 from gas.jobs_table import PRESENT, job_from_item
+from gas.notice import Kind, to_tell
 from gas.profiles_table import Profile, Tier
 
 #: Words of the record that DynamoDB's expressions reserve.
@@ -262,13 +263,15 @@ class StorageTable:
         )
 
     def thaw_commit(self, job: Job, outputs: Mapping[Output, StoredObject], *, trouble: str | None) -> Job | None:
-        """The record names the new versions; the cold copy and the old versions are trash.
+        """The record names the new versions, and the owner is to be told; the cold copy and the old versions are trash.
 
         :param outputs: the new VCF, and what could be rebuilt of index and table.
         :param trouble: what a person must look at, where one of these could not be rebuilt.
         """
         old = tuple(job.outputs[output] for output in ARCHIVED_OUTPUTS if output in job.outputs)
+        tell, notice = to_tell(Kind.RESTORED, self.now())
         sets = [
+            tell,
             "storage_state = :hot",
             "due_since = :due",
             "due = :yes",
@@ -289,6 +292,7 @@ class StorageTable:
             ":yes": PRESENT,
             ":trash": _trash_item(_trash_of(job, archive_id=job.archive_id, versions=old)),
             **{f":{output}": asdict(stored) for output, stored in outputs.items()},
+            **notice,
         }
         if trouble:
             sets.append("storage_error = :trouble")
@@ -352,7 +356,7 @@ class StorageTable:
             ":yes": PRESENT,
         }
         working = "job_status IN (:pending, :running)"
-        sets, removes = "storage_state = :deleting, #open = :yes", "due, due_since"
+        sets, removes = "storage_state = :deleting, #open = :yes", "due, due_since, notices, notice, notice_at"
         if not job.job_status.ended:
             sets += ", job_status = :cancelled, complete_time = :now"
             removes += ", progress"

@@ -22,6 +22,7 @@ MODULES = (
     "gas_airflow.connections",
     "gas.annotate_job",
     "gas.archive.transfer",
+    "gas.notices",
     "pysam.bcftools",
     "duckdb",
     *(f"gas.annotation.{module.name}" for module in pkgutil.iter_modules(annotation.__path__)),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from gas.local.aws_standin import glacier, listings, storage_class, transactions
+from gas.local.aws_standin import glacier, listings, outbox, storage_class, transactions
 from gas.local.aws_standin.gate import Gate
 from gas.local.aws_standin.presigned_post import Refusal, check_post
 from gas.local.aws_standin.snapshot import Snapshot
@@ -40,6 +40,8 @@ class StandIn:
         self._dynamodb = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET" and environ.get("PATH_INFO") in (outbox.PATH, outbox.JSON_PATH):
+            return self._outbox(str(environ["PATH_INFO"]), start_response)
         target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
         with _whole_body(environ), self.gate.shared():
             if environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS") and not target.startswith(_READING):
@@ -48,6 +50,13 @@ class StandIn:
                 return self._moto(environ, start_response)
             with self._dynamodb:
                 return self._moto(environ, start_response)
+
+    def _outbox(self, path: str, start_response: StartResponse) -> list[bytes]:
+        with self.gate.shared():
+            kind, body = outbox.answer(path)
+        policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        start_response("200 OK", [("Content-Type", kind), ("Content-Security-Policy", policy)])
+        return [body]
 
     def keep_saving(self, snapshot: Snapshot, stopped: threading.Event) -> None:
         """Save what changed every few seconds, and so seldom that it takes one part in fifty of the time."""
@@ -74,6 +83,7 @@ def stand_in(*, secret: str, waits: glacier.Waits) -> StandIn:
     _mend_presigned_post(secret)
     storage_class.mend(waits)
     listings.mend()
+    outbox.mend()
     transactions.mend()
     return StandIn(DomainDispatcherApplication(create_backend_app))
 
