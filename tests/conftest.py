@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import httpx
@@ -24,6 +24,7 @@ from gas.job import ArchiveBackend
 from gas.local import postgres
 from gas.local.layout import Layout
 from gas.local.stack import Stack
+from tests.faults.tally import COUNTED
 
 if TYPE_CHECKING:
     from gas.references import Reference
@@ -53,6 +54,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 2 + list(ArchiveBackend).index(callspec.params["hasty_stack"]) if callspec else 2
 
     items.sort(key=group)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands over what its tests counted."""
+    handed_over = getattr(session.config, "workeroutput", None)
+    if handed_over is not None:
+        handed_over["counted"] = dict(COUNTED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add up what the workers counted."""
+    COUNTED.update(getattr(node, "workeroutput", {}).get("counted", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was counted."""
+    if COUNTED:
+        terminalreporter.section("faults and schedules")
+        for what, number in sorted(COUNTED.items()):
+            terminalreporter.write_line(f"{number:6} {what}")
 
 
 def free_ports(count: int = 1) -> int:

@@ -21,17 +21,8 @@ from tests.fakes import FakeReferences, fake_annotate
 from tests.faults.ground import Ground
 from tests.faults.harness import Installation
 from tests.faults.stage import AwsWithin, Stage, aws_within
-from tests.faults.tally import COUNTED
 from tests.faults.web import WebApp
 from tests.storage import DELAY_S, Clock, quick_make
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what was counted."""
-    if COUNTED:
-        terminalreporter.section("faults and schedules")
-        for what, number in sorted(COUNTED.items()):
-            terminalreporter.write_line(f"{number:6} {what}")
 
 
 @pytest.fixture(scope="module")
