@@ -441,7 +441,7 @@ def _bring_attached(wanted: Wanted, account: Account, job_id: str) -> str | None
     objects, place = services().objects, {"user_id": account.user_id, "job_id": job_id}
     there = objects.head_input(**place)
     if there is None or there.size_bytes != size_bytes:
-        objects.put_input(file.stream, **place)
+        objects.stream_input(file.stream, **place)
     return name
 
 

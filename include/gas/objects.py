@@ -113,11 +113,6 @@ class Objects:
             bucket=bucket, key=key, version_id=head["VersionId"], sha256="", size_bytes=head["ContentLength"]
         )
 
-    def put_input(self, body: bytes, *, user_id: str, job_id: str) -> None:
-        """Put a small file that was made here where the upload of a job lies."""
-        key = self.input_key(user_id=user_id, job_id=job_id)
-        self._aws.s3.put_object(Bucket=self._settings.inputs_bucket, Key=key, Body=body, ContentType=DEFAULT_TYPE)
-
     def copy_input(self, stored: StoredObject, *, user_id: str, job_id: str) -> None:
         """Have S3 copy exactly this version to where the upload of another job lies; nothing passes through here.
 
@@ -134,7 +129,7 @@ class Objects:
                 raise InputError("the uploaded file is no longer there; upload it again") from error
             raise
 
-    def put_input(self, stream: BinaryIO, *, user_id: str, job_id: str) -> None:
+    def stream_input(self, stream: BinaryIO, *, user_id: str, job_id: str) -> None:
         """Put a person's file to where the upload of a job lies; in parts, so that memory does not grow with it."""
         self._aws.s3.upload_fileobj(
             stream,
