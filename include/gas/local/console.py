@@ -76,3 +76,4 @@ class Narrator:
         self.console.print(
             f"[bold]Airflow[/]  {layout.airflow_url}   user admin, password {layout.secrets.airflow_admin_password}"
         )
+        self.console.print(f"[bold]Mail[/]     {layout.outbox_url}   what GAS would have sent")

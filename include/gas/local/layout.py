@@ -136,6 +136,11 @@ class Layout:
         return f"http://127.0.0.1:{self.aws_port}"
 
     @property
+    def outbox_url(self) -> str:
+        """The page of the mail that was sent."""
+        return f"{self.aws_url}/outbox"
+
+    @property
     def globus_port(self) -> int:
         return self.base_port + 3
 

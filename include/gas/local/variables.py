@@ -29,6 +29,10 @@ _SERVICE_PERMISSIONS = (
 _FOREIGN = ("AWS_", "AIRFLOW_", "AIRFLOW__", "GLOBUS_SDK_", "PYTHONPATH", "PYTHONHOME", "FLASK_", "GUNICORN_")
 
 
+#: What the local stack sets and anybody may set otherwise: mail goes to its outbox, webhooks may lead to this machine.
+_DEFAULTS = {"GAS_MAIL_FROM": "GAS <gas@gas.invalid>", "GAS_WEBHOOK_PRIVATE": "1"}
+
+
 def stack_variables(layout: Layout) -> dict[str, str]:
     """What makes a process part of this stack: addresses, secrets, and Airflow's tuning."""
     return {**_gas(layout), **_stand_ins(layout), **_airflow(layout)}
@@ -43,6 +47,7 @@ def process_environment(layout: Layout) -> dict[str, str]:
     chosen = {name: value for name, value in dotenv_values(layout.state.parent / ".env").items() if value is not None}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return {
+        **_DEFAULTS,
         **chosen,
         **inherited,
         **stack_variables(layout),
