@@ -153,6 +153,25 @@ class TableJson(TypedDict):
     next_cursor: str | None
 
 
+class ProblemJson(TypedDict):
+    """A line that could not be annotated, by its number from 1, and why."""
+
+    line: int
+    text: str
+    sentence: str
+
+
+class AnnotatedJson(TypedDict):
+    """A few variants, annotated at once."""
+
+    reference: str
+    columns: list[str]
+    """Those worth showing, in their order."""
+    rows: list[dict[str, Any]]
+    """By column, and ``line`` and ``text`` besides: one for each consequence of each variant."""
+    problems: list[ProblemJson]
+
+
 class JobJson(TypedDict):
     """A job as the API tells it. Times are ISO 8601 in UTC."""
 
@@ -291,6 +310,17 @@ class Client:
     def references(self) -> list[ReferenceJson]:
         """The reference genomes that jobs on this server can name."""
         return cast(list[ReferenceJson], self._json("GET", "references")["references"])
+
+    def annotate(self, variants: Sequence[str], *, reference: str) -> AnnotatedJson:
+        """Annotate up to 100 variants at once, without a job; nothing is kept.
+
+        :param variants: such as ``chr21-25891784-C-T``, or VCF lines.
+        :raises InputError: there is none, or more than is taken. One that cannot be used is told in ``problems``.
+        :raises ReferenceProblem: the server has no such reference.
+        :raises Unavailable: others' variants take up the server just now.
+        """
+        body = {"reference": reference, "variants": list(variants)}
+        return cast(AnnotatedJson, self._json("POST", "annotate", body=body))
 
     def subscribe(self) -> Person:
         """Go premium: everything of the person's that is in the archive is brought back. Repeating it is safe."""

@@ -323,9 +323,9 @@ def gas(app: Flask, alice: Browser) -> Iterator[Callable[..., Result]]:
         code = tokens.new_code(session, user=app.appbuilder.sm.find_user(username=ALICE), asked=asked)
         signed_in = tokens.exchange(session, code=code, code_verifier="v" * 43, redirect_uri=asked.redirect_uri)
 
-    def run(*arguments: str, token: str = signed_in) -> Result:
+    def run(*arguments: str, token: str = signed_in, stdin: str | None = None) -> Result:
         environment = {"GAS_SERVER": f"http://127.0.0.1:{serving.server_port}", "GAS_TOKEN": token}
-        return CliRunner().invoke(build_app(), list(arguments), env=environment)
+        return CliRunner().invoke(build_app(), list(arguments), env=environment, input=stdin)
 
     yield run
     serving.shutdown()
