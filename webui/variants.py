@@ -135,7 +135,7 @@ def _kept(read: Pasted, job_id: str) -> str:
     profile = current_account().profile
     objects = services().objects
     if objects.head_input(user_id=profile.user_id, job_id=job_id) is None:
-        objects.put_input(BytesIO(read.vcf), user_id=profile.user_id, job_id=job_id)
+        objects.stream_input(BytesIO(read.vcf), user_id=profile.user_id, job_id=job_id)
     with suppress(submission.NotStarted):  # the job's page offers to start it again
         submission.submit(
             services(), profile=profile, job_id=job_id, file_name=FILE_NAME, reference=read.reference.name
