@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +19,7 @@ from gas.job import Job, job_to_json
 from gas.profiles_table import Profile
 from gas.services import Services
 from gas.submission import upload_limit_bytes
+from webui import show
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def _not_before(job: Job, account: Account) -> int | None:
 def joined_at() -> str | None:
     """When the person first came here, in ISO 8601; FAB keeps it in the server's own time."""
     joined: datetime | None = current_user.created_on
-    return joined and joined.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return show.iso(joined) if joined else None
 
 
 def account_box() -> Account | None:

@@ -25,10 +25,12 @@ from gas.objects import OUTPUT_KEYS
 from webui import identities, openapi, tokens
 from webui.access import needs_scope, permitted
 from webui.account import Account, current_account, joined_at, link_life_s, public_form, services
+from webui.billing import billing
 from webui.idempotency import idempotent, made_id
 from webui.jobs_search import search_of
 from webui.pages import owned_job
 from webui.security import bearer_token
+from webui.show import iso
 from webui.tokens import Scope
 
 PAGE_DEFAULT = 50
@@ -167,40 +169,60 @@ class SubscriptionApi(GasApi):
     @expose("/subscribe", methods=("POST",))
     @permitted
     @needs_scope(Scope.ACCOUNT)
-    def subscribe(self) -> dict[str, Any]:
+    def subscribe(self) -> tuple[dict[str, Any], int]:
         """Go premium
         ---
         post:
           summary: Go premium; everything of yours that is in the archive is brought back
-          description: Repeating it is safe. Each job tells how far its way back is, see its storage.
+          description: >-
+            Repeating it is safe. Each job tells how far its way back is, see its storage. Where premium has its price,
+            the answer says where to pay; the plan changes when the payment is confirmed. Needs a token of gas login.
           responses:
             200:
               description: The account as it is now
               content: {application/json: {schema: {$ref: '#/components/schemas/Account'}}}
+            202:
+              description: Open the address in a browser to pay
+              content: {application/json: {schema: {$ref: '#/components/schemas/Checkout'}}}
             401: {$ref: '#/components/responses/Unauthorized'}
+            403: {$ref: '#/components/responses/Forbidden'}
             409: {$ref: '#/components/responses/Conflict'}
+            503: {$ref: '#/components/responses/Unavailable'}
         """
-        subscription.subscribe(services(), current_account().user_id)
-        return account_form(current_account())
+        checkout = billing().subscribe(current_account().profile)
+        if checkout:
+            return {"checkout_url": checkout}, 202
+        return account_form(current_account()), 200
 
     @expose("/unsubscribe", methods=("POST",))
     @permitted
     @needs_scope(Scope.ACCOUNT)
-    def unsubscribe(self) -> dict[str, Any]:
+    def unsubscribe(self) -> tuple[dict[str, Any], int]:
         """Go back to the free plan
         ---
         post:
           summary: Go back to the free plan; your results move to the archive after a full delay
-          description: Repeating it is safe.
+          description: >-
+            Repeating it is safe. What was paid for goes on until it is used up; the plan changes then. Needs a token of
+            gas login.
           responses:
             200:
               description: The account as it is now
               content: {application/json: {schema: {$ref: '#/components/schemas/Account'}}}
+            202:
+              description: The subscription is cancelled, and the plan stays premium until it ends
+              content: {application/json: {schema: {$ref: '#/components/schemas/EndingAccount'}}}
             401: {$ref: '#/components/responses/Unauthorized'}
+            403: {$ref: '#/components/responses/Forbidden'}
             409: {$ref: '#/components/responses/Conflict'}
+            503: {$ref: '#/components/responses/Unavailable'}
         """
-        subscription.unsubscribe(services(), current_account().user_id)
-        return account_form(current_account())
+        billing().unsubscribe(current_account().profile)
+        account = current_account()
+        ends_at = billing().standing(account.user_id).ends_at
+        if ends_at:
+            return {**account_form(account), "premium_until": iso(ends_at)}, 202
+        return account_form(account), 200
 
 
 class ReferencesApi(GasApi):

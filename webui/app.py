@@ -24,6 +24,7 @@ from gas.settings import Settings
 from webui import (
     account,
     api,
+    billing,
     drs,
     errors,
     explore,
@@ -31,6 +32,7 @@ from webui import (
     headers,
     job_actions,
     limits,
+    notices,
     pages,
     profile,
     security,
@@ -77,6 +79,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.before_request(canonical_host)
     with app.app_context(), schema_lock(db.engine):
         app.session_interface = DatabaseSessions(app, db)
+        billing.install(app, db.engine)
         builder = AppBuilder(
             app,
             db.session,
@@ -90,6 +93,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         share.register(builder)
         token_pages.register(builder)
         profile.register(builder)
+        notices.register(builder)
+        billing.register(builder)
         explore.register(builder)
         explore_api.register(builder)
         variants.register(builder)

@@ -105,6 +105,34 @@ class IdempotencyKey(Model):
     answer: Mapped[str | None] = mapped_column(Text)
 
 
+class StripeAccount(Model):
+    """A person at Stripe. Whoever changes what is known of them there holds this row."""
+
+    __tablename__ = "gas_stripe_account"
+    user_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    customer_id: Mapped[str | None] = mapped_column(String(255))
+    checkout_id: Mapped[str | None] = mapped_column(String(255))
+    checkouts: Mapped[int] = mapped_column(Integer)
+
+
+class StripeSubscription(Model):
+    """A person's subscription at Stripe, as it was when GAS last asked."""
+
+    __tablename__ = "gas_stripe_subscription"
+    subscription_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(64), index=True)
+    status: Mapped[str] = mapped_column(String(32))
+    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class StripeEvent(Model):
+    """An event of Stripe's that was worked off."""
+
+    __tablename__ = "gas_stripe_event"
+    event_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+
+
 @contextmanager
 def schema_lock(engine: Engine) -> Iterator[None]:
     """Hold every other process that starts the web app on the same database until the block has ended.

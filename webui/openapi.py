@@ -6,6 +6,7 @@ from typing import Any
 
 from gas.job import JOB_ID as JOB_ID_PATTERN
 from gas.job import JobStatus, StorageState
+from gas.webhooks import URL_CHARACTERS
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE_TEXT: dict[str, Any] = {"type": "string", "nullable": True}
@@ -41,6 +42,13 @@ _API_TOKEN: dict[str, dict[str, Any]] = {
     "last_used_at": {**_TIME, "description": "About when, to the minute; null if never"},
 }
 
+_NOTICES: dict[str, dict[str, Any]] = {
+    "email": {**_MAYBE_TEXT, "description": "Where mail goes; null where there can be none"},
+    "mail": {"$ref": "#/components/schemas/ByMail"},
+    "webhook_url": _MAYBE_TEXT,
+    "failure": {"nullable": True, "allOf": [{"$ref": "#/components/schemas/NoticeFailure"}]},
+}
+
 JOB_ID = {"required": True, "schema": _JOB_ID, "description": "The job's id"}
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -56,6 +64,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Account": _object(**_ACCOUNT),
+    "EndingAccount": _object(**_ACCOUNT, premium_until=_TIME),
+    "Checkout": _object(checkout_url={"type": "string", "format": "uri"}),
     "LinkedIdentity": _object(sub=_TEXT, username=_TEXT, email=_TEXT, organization=_TEXT, provider=_TEXT),
     "Me": _object(
         **_ACCOUNT,
@@ -153,6 +163,22 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "ShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME),
     "ShareLinks": _object(links=_list_of("ShareLink")),
     "MadeShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME, url=_TEXT),
+    "ByMail": _object(ended={"type": "boolean"}, archive={"type": "boolean"}, restored={"type": "boolean"}),
+    "NewNotices": _object(
+        mail={"$ref": "#/components/schemas/ByMail"},
+        webhook_url={**_MAYBE_TEXT, "maxLength": URL_CHARACTERS, "description": "null for no webhook"},
+    ),
+    "Notices": _object(**_NOTICES),
+    "ChangedNotices": _object(
+        **_NOTICES, webhook_secret={**_MAYBE_TEXT, "description": "Where it is new: told this once"}
+    ),
+    "NoticesTest": _object(
+        mail={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Sent"}]},
+        webhook={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Sent"}]},
+    ),
+    "Sent": _object(sent={"type": "boolean"}, detail={**_TEXT, "description": "What went wrong, if anything"}),
+    "NoticeFailure": _object(time=_TIME, channel={"type": "string", "enum": ["mail", "webhook"]}, sentence=_TEXT),
+    "WebhookSecret": _object(webhook_secret=_TEXT),
     "CodeExchange": _object(code=_TEXT, code_verifier=_TEXT, redirect_uri=_TEXT),
     "NewApiToken": {
         "type": "object",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -11,7 +12,7 @@ from flask_appbuilder import AppBuilder, BaseView, expose
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from gas import deletion, subscription
+from gas import deletion
 from gas.errors import GasError, InputError, NotFound
 from gas.forecast import Forecast, RecentTimes, forecast
 from gas.job import JOB_ID, Job, JobStatus, Output, new_job_id
@@ -19,6 +20,7 @@ from gas.profiles_table import Tier
 from webui import headers, show, tokens
 from webui.access import HEALTH_PATH, permitted, safe_next
 from webui.account import Account, current_account, public_form, services
+from webui.billing import billing
 from webui.jobs_search import search_of
 from webui.summary import summary_of
 
@@ -139,23 +141,32 @@ class PlanView(BaseView):
     @expose("/")
     @permitted
     def show(self) -> str:
-        settings = services().settings
+        settings, account, paying = services().settings, current_account(), billing()
+        if paying.checkout_origin:
+            headers.allow_form_redirect(paying.checkout_origin)
+        standing = paying.standing(account.user_id)
         return render_template(
             "gas/plan.html",
-            tier=current_account().profile.tier,
+            tier=account.profile.tier,
             delay=show.duration(settings.free_result_ttl_s),
             free_bytes=settings.free_upload_limit_bytes,
             premium_bytes=settings.premium_upload_limit_bytes,
+            costs=bool(paying.checkout_origin),
+            paid=standing.paid,
+            ends_at=show.iso(standing.ends_at) if standing.ends_at else None,
+            awaited=request.args.get("checkout") == "done" and account.profile.tier is Tier.FREE,
         )
 
     @expose("/", methods=("POST",))
     @permitted
     def change(self) -> Response:
-        user_id = current_account().user_id
+        profile = current_account().profile
         if request.form.get("plan") == Tier.PREMIUM:
-            subscription.subscribe(services(), user_id)
+            checkout = billing().subscribe(profile)
+            if checkout:
+                return redirect(checkout, HTTPStatus.SEE_OTHER)
         elif request.form.get("plan") == Tier.FREE:
-            subscription.unsubscribe(services(), user_id)
+            billing().unsubscribe(profile)
         else:
             raise InputError("choose the free or the premium plan")
         return redirect(safe_next(request.form.get("next")))

@@ -72,6 +72,11 @@ def duration(seconds: int) -> str:
     return f"{seconds:,} seconds"
 
 
+def iso(moment: datetime) -> str:
+    """A moment in ISO 8601, in UTC and to the second, as the API tells it."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def count(number: int) -> str:
     """``115435`` as ``115,435``."""
     return f"{number:,}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from flask import current_app, redirect, render_template, request
@@ -17,6 +16,7 @@ from webui import tokens
 from webui.access import needs_scope, permitted
 from webui.api import GasApi, body_as
 from webui.database import ApiToken
+from webui.show import iso
 from webui.tokens import Scope
 
 DEFAULT_DAYS = 90
@@ -168,9 +168,9 @@ def token_form(token: ApiToken) -> dict[str, Any]:
         "id": token.id,
         "name": token.client_name,
         "scopes": token.scope.split(),
-        "created_at": _iso(token.created_at),
-        "expires_at": _iso(token.expires_at),
-        "last_used_at": _iso(token.last_used_at) if token.last_used_at else None,
+        "created_at": iso(token.created_at),
+        "expires_at": iso(token.expires_at),
+        "last_used_at": iso(token.last_used_at) if token.last_used_at else None,
     }
 
 
@@ -178,10 +178,6 @@ def _token_id(given: str) -> int:
     if not (given.isascii() and given.isdecimal() and len(given) <= 9):
         raise NotFound(NO_SUCH_TOKEN)
     return int(given)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def transaction() -> Session:

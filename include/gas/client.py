@@ -69,6 +69,14 @@ class Person(TypedDict):
     email: str
     tier: str
     upload_limit_bytes: int
+    premium_until: NotRequired[str]
+    """When a subscription that was just cancelled ends."""
+
+
+class Checkout(TypedDict):
+    """Where premium is paid for, in a browser."""
+
+    checkout_url: str
 
 
 class IdentityJson(TypedDict):
@@ -244,6 +252,43 @@ class Downloaded:
     sha256: str
 
 
+class NoticeFailureJson(TypedDict):
+    """The last time that the person could not be told."""
+
+    time: str
+    channel: str
+    sentence: str
+
+
+class NoticesJson(TypedDict):
+    """How a person is told of their jobs."""
+
+    email: str | None
+    mail: dict[str, bool]
+    webhook_url: str | None
+    failure: NoticeFailureJson | None
+
+
+class ChangedNoticesJson(NoticesJson):
+    """The same after a change."""
+
+    webhook_secret: str | None
+
+
+class SentJson(TypedDict):
+    """What became of a test."""
+
+    sent: bool
+    detail: str
+
+
+class NoticesTestJson(TypedDict):
+    """What became of both; None where there is no such thing."""
+
+    mail: SentJson | None
+    webhook: SentJson | None
+
+
 def server_address(value: str) -> str:
     """A server's base address in its one spelling: scheme and host in lower case, no slash at the end.
 
@@ -322,12 +367,23 @@ class Client:
         body = {"reference": reference, "variants": list(variants)}
         return cast(AnnotatedJson, self._json("POST", "annotate", body=body))
 
-    def subscribe(self) -> Person:
-        """Go premium: everything of the person's that is in the archive is brought back. Repeating it is safe."""
-        return cast(Person, self._json("POST", "subscribe"))
+    def subscribe(self) -> Person | Checkout:
+        """Go premium: everything of the person's that is in the archive is brought back. Repeating it is safe.
+
+        Where premium has its price, the answer is where to pay; the plan changes when the payment is confirmed.
+
+        :raises Conflict: a payment was made, and is about to be confirmed.
+        :raises NotAllowed: the token is not one of ``gas login``.
+        """
+        return cast(Person | Checkout, self._json("POST", "subscribe"))
 
     def unsubscribe(self) -> Person:
-        """Go back to the free plan: results move to the archive after a full delay. Repeating it is safe."""
+        """Go back to the free plan: results move to the archive after a full delay. Repeating it is safe.
+
+        What was paid for goes on until it is used up: ``premium_until`` says when.
+
+        :raises NotAllowed: the token is not one of ``gas login``.
+        """
         return cast(Person, self._json("POST", "unsubscribe"))
 
     # Jobs.
@@ -630,6 +686,33 @@ class Client:
         """
         # Not repeated: what the first try did, a second would call missing.
         self._exchange("DELETE", f"tokens/{token_id}", attempts=1)
+
+    # Notices.
+
+    def notices(self) -> NoticesJson:
+        """Of what the person gets mail, where their webhook is, and what failed last."""
+        return cast(NoticesJson, self._json("GET", "notices"))
+
+    def change_notices(self, *, mail: dict[str, bool], webhook_url: str | None) -> ChangedNoticesJson:
+        """Say of what there is to be mail (``ended``, ``archive``, ``restored``), and where the webhook is.
+
+        :returns: with ``webhook_secret``, where a webhook is new: it is told this once.
+        :raises InputError: the address cannot be used.
+        """
+        body = {"mail": mail, "webhook_url": webhook_url}
+        # Not repeated: a secret whose answer was lost is told no more; renew_webhook_secret makes another.
+        return cast(ChangedNoticesJson, self._json("PUT", "notices", body=body, attempts=1))
+
+    def test_notices(self) -> NoticesTestJson:
+        """Send a letter, and a request to the webhook, that only show that they arrive."""
+        return cast(NoticesTestJson, self._json("POST", "notices/test", attempts=1))
+
+    def renew_webhook_secret(self) -> str:
+        """Another secret for the webhook; the one before is worthless at once.
+
+        :raises InputError: there is no webhook.
+        """
+        return str(self._json("POST", "notices/secret", attempts=1)["webhook_secret"])
 
     # How an exchange is made.
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -109,6 +109,17 @@ class Settings(BaseSettings):
     """How long before a result moves to the archive its owner is told, in seconds; at most half the delay."""
     webhook_private: bool = False
     """Whether webhooks may be plain http, and lead to addresses that are not public."""
+
+    # Payment for the premium plan.
+    billing: Literal["none", "stripe"] = "none"
+    """``none``: going premium is free. ``stripe``: it is paid by Stripe Checkout."""
+    stripe_secret_key: SecretStr = SecretStr("")
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    """Signs the events that Stripe sends to ``/billing/stripe/webhook``."""
+    stripe_price: str = ""
+    """The recurring price that premium is, such as ``price_1NXYZ``."""
+    stripe_url: str = ""
+    """Of a stand-in for Stripe; Stripe itself when empty."""
 
     # How long links live, in seconds.
     upload_link_s: int = Field(default=3600, ge=60, le=43200)

@@ -89,6 +89,10 @@ def view_as_file(_: str) -> dict[str, object]:
     return {"format": "vcf"}
 
 
+def new_wishes(_: str) -> dict[str, object]:
+    return {"mail": {"ended": True, "archive": True, "restored": False}, "webhook_url": None}
+
+
 def bad_code(_: str) -> dict[str, object]:
     return {"code": "x", "code_verifier": "x" * 43, "redirect_uri": "http://127.0.0.1:5000/callback"}
 
@@ -136,8 +140,15 @@ TABLE: dict[tuple[str, str], Row] = {
     # The row sends no name, and no token's id.
     ("POST", "/account/tokens"): Row("/account/tokens", (400, 422, 422, 422) + (302,) * 6),
     ("POST", "/account/tokens/revoke"): Row("/account/tokens/revoke", (400, 404, 404, 404) + (302,) * 6),
+    ("GET", "/account/notices"): Row("/account/notices", PAGE),
+    ("POST", "/account/notices"): Row("/account/notices", (400,) + (302,) * 9),
+    ("POST", "/account/notices/test"): Row("/account/notices/test", (400, 200, 200, 200) + (302,) * 6),
+    # Nobody has a webhook to sign for.
+    ("POST", "/account/notices/secret"): Row("/account/notices/secret", (400, 422, 422, 422) + (302,) * 6),
     ("GET", "/variants/"): Row("/variants/", PAGE),
     ("POST", "/variants/"): Row("/variants/", (400, 422, 422, 422) + (302,) * 6),
+    # Nobody pays on this server, so nobody tells of payments.
+    ("POST", "/billing/stripe/webhook"): Row("/billing/stripe/webhook", (404,) * 10),
     ("GET", "/cli/authorize"): Row(ASK, PAGE),
     ("POST", "/cli/authorize"): Row(ASK, (400, 422, 422, 422, 302, 302, 302, 302, 302, 302)),
     ("GET", "/users/list/"): Row("/users/list/", OPERATORS),
@@ -197,6 +208,13 @@ TABLE: dict[tuple[str, str], Row] = {
     # The row's token is the owner's, who comes first and revokes it.
     ("DELETE", "/api/v1/tokens/<token_id>"): Row(
         "/api/v1/tokens/{token}", (401, 204, 404, 404, 404, 404, 401, 401, 401, 401), scope="account"
+    ),
+    ("GET", "/api/v1/notices"): Row("/api/v1/notices", CALL, scope="account"),
+    ("PUT", "/api/v1/notices"): Row("/api/v1/notices", CALL, new_wishes, scope="account"),
+    ("POST", "/api/v1/notices/test"): Row("/api/v1/notices/test", CALL, scope="account"),
+    # Nobody has a webhook to sign for.
+    ("POST", "/api/v1/notices/secret"): Row(
+        "/api/v1/notices/secret", (401, 422, 422, 422, 422, 422, 401, 401, 401, 401), scope="account"
     ),
     ("GET", "/ga4gh/drs/v1/service-info"): Row("/ga4gh/drs/v1/service-info", OPEN),
     ("GET", "/ga4gh/drs/v1/objects/<object_id>"): Row("/ga4gh/drs/v1/objects/{job_id}.vcf", JOB_CALL),

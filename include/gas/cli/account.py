@@ -135,18 +135,35 @@ def usage(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
 
 
 def subscribe(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
-    """Go premium: everything of yours that is in the archive is brought back."""
+    """Go premium: everything of yours that is in the archive is brought back.
+
+    Where premium has its price, you pay in a browser. Needs a sign-in by `gas login`.
+    """
     with connect(server) as client:
-        person = client.subscribe()
-    say("You are on the premium plan. What is in the archive is on its way back: `gas show JOB` tells how far.")
+        answer = client.subscribe()
+    if "checkout_url" in answer:
+        say("Pay in a browser, at the address below. You are premium as soon as the payment is confirmed.")
+        if not as_json:
+            typer.echo(answer["checkout_url"])
+    else:
+        say("You are on the premium plan. What is in the archive is on its way back: `gas show JOB` tells how far.")
     if as_json:
-        print_json({"server": client.server, **person})
+        print_json({"server": client.server, **answer})
 
 
 def unsubscribe(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
-    """Go back to the free plan: your results move to the archive after a while, and stay there."""
+    """Go back to the free plan: your results move to the archive after a while, and stay there.
+
+    Needs a sign-in by `gas login`.
+    """
     with connect(server) as client:
         person = client.unsubscribe()
-    say("You are on the free plan. `gas show JOB` tells when a result moves to the archive at the earliest.")
+    if "premium_until" in person:
+        say(
+            f"The subscription is cancelled. You are premium until {person['premium_until']}, "
+            "and on the free plan after that."
+        )
+    else:
+        say("You are on the free plan. `gas show JOB` tells when a result moves to the archive at the earliest.")
     if as_json:
         print_json({"server": client.server, **person})
