@@ -48,6 +48,8 @@ ROLES = {
         ["ProfileView$", "can_(show|sign_out)$"],
         ["TokensView$", "can_(listing|create|revoke)$"],
         ["(TokensApi|UsageApi)$", "can_.*$"],
+        ["NoticesView$", "can_(show|save|test|secret)$"],
+        ["NoticesApi$", "can_.*$"],
         ["VariantsView$", "can_(ask|answer)$"],
         ["VariantsApi$", "can_annotate$"],
         ["CommandLineView$", "can_(ask|decide)$"],

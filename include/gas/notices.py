@@ -113,7 +113,7 @@ class Trial:
     """``None`` where there is none."""
 
 
-def test(services: Services, user_id: str) -> Trial:
+def send_test(services: Services, user_id: str) -> Trial:
     """Send a letter and a request that only show that they arrive.
 
     :raises NotFound: when the person never signed in.

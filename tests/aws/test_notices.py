@@ -544,12 +544,12 @@ def test_job_waits_for_no_webhook_that_failed(telling: Services, receiver: Recei
 
 def test_trial_says_what_works(telling: Services, receiver: Receiver, outbox: Any) -> None:
     """A test sends a letter and a request of its own kind, and says what went wrong with each."""
-    assert notices.test(telling, ALICE.user_id) == notices.Trial(mail="", webhook=None)
+    assert notices.send_test(telling, ALICE.user_id) == notices.Trial(mail="", webhook=None)
     notices.wish(telling, ALICE.user_id, no_mail=frozenset(), webhook_url=receiver.url)
-    assert notices.test(telling, ALICE.user_id) == notices.Trial(mail="", webhook="")
+    assert notices.send_test(telling, ALICE.user_id) == notices.Trial(mail="", webhook="")
     receiver.answers = lambda _: 302
     with broken_mail(telling):
-        trial = notices.test(telling, ALICE.user_id)
+        trial = notices.send_test(telling, ALICE.user_id)
     assert trial.webhook == "the webhook answered 302"
     assert trial.mail
     assert [post.said["kind"] for post in receiver.posts] == ["test", "test"]  # no redirect was followed

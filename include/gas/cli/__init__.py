@@ -7,7 +7,7 @@ import sys
 import click
 import typer
 
-from gas.cli import account, annotate, jobs, provision, references, stack, storage, table, tokens, variants
+from gas.cli import account, annotate, jobs, notices, provision, references, stack, storage, table, tokens, variants
 from gas.errors import GasError
 
 
@@ -20,7 +20,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for group in (annotate, references, account, tokens, jobs, table, variants, provision, storage, stack):
+    for group in (annotate, references, account, tokens, notices, jobs, table, variants, provision, storage, stack):
         group.register(app)
     return app
 
