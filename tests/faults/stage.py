@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,13 +32,14 @@ def aws_within() -> Iterator[None]:
     """moto in this process, mended as the stand-in is; retrievals are ready at once."""
     from moto import mock_aws
 
-    from gas.local.aws_standin import glacier, storage_class, transactions
+    from gas.local.aws_standin import glacier, items, storage_class, transactions
 
     waits = glacier.Waits(expedited_s=-1, standard_s=-1)
     glacier.mend(waits)
+    items.mend()
     storage_class.mend(waits)
     transactions.mend()
-    with mock_aws(), items_as_they_are(), faults_come_first():
+    with mock_aws(), routes_kept(), faults_come_first():
         yield
 
 
@@ -56,19 +58,11 @@ def faults_come_first() -> Iterator[None]:
 
 
 @contextmanager
-def items_as_they_are() -> Iterator[None]:
-    """Spare moto, for each attribute of an item, the search for what each of its ten types may be called in Python."""
-    from moto.core.serialize import BaseJSONSerializer
+def routes_kept() -> Iterator[None]:
+    """Let moto write down the addresses that a service answers to once, and not for each call."""
+    from moto.core.base_backend import BaseBackend
 
-    original = BaseJSONSerializer._serialize_type_structure
-
-    def structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
-        if shape.name == "AttributeValue" and type(value) is dict:
-            serializer._default_serialize(serialized, value, shape, key)
-        else:
-            original(serializer, serialized, value, shape, key)
-
-    with patch.object(BaseJSONSerializer, "_serialize_type_structure", structure):
+    with patch.object(BaseBackend, "urls", property(cache(BaseBackend.urls.fget))):
         yield
 
 

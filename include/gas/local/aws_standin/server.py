@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from gas.local.aws_standin import glacier, listings, outbox, storage_class, transactions
+from gas.local.aws_standin import glacier, items, listings, outbox, storage_class, transactions
 from gas.local.aws_standin.gate import Gate
 from gas.local.aws_standin.presigned_post import Refusal, check_post
 from gas.local.aws_standin.snapshot import Snapshot
@@ -80,6 +80,7 @@ def stand_in(*, secret: str, waits: glacier.Waits) -> StandIn:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     glacier.mend(waits)
+    items.mend()
     _mend_presigned_post(secret)
     storage_class.mend(waits)
     listings.mend()
