@@ -27,6 +27,8 @@ HEALTH_PATH = "/health"
 SHARED_PREFIX = "/shared/"
 
 _SECRET_PATH = re.compile(rf"({SHARED_PREFIX})[^/?\s\"]+")
+#: What Globus sends a browser back with, and what a signed link to a file carries.
+_SECRET_QUERY = re.compile(r"([?&](?:code|state|X-Amz-[A-Za-z-]+|[a-z_]*token)=)[^&\s\"]+")
 
 
 def is_api(request: Request) -> bool:
@@ -45,8 +47,8 @@ def is_page(request: Request) -> bool:
 
 
 def loggable(text: str) -> str:
-    """A text with an address in it as it may be written to a log: without the secret of a link."""
-    return _SECRET_PATH.sub(r"\1...", text)
+    """A text with an address in it as it may be written to a log: without the secret of a link or of a sign-in."""
+    return _SECRET_QUERY.sub(r"\1...", _SECRET_PATH.sub(r"\1...", text))
 
 
 def safe_next(target: str | None) -> str:

@@ -123,6 +123,8 @@ def components(layout: Layout) -> tuple[Component, ...]:
                 "8",
                 "--chdir",
                 str(layout.checkout),
+                "--limit-request-line",  # links to a view have up to 6,000 characters
+                "8190",
                 "--access-logfile",
                 "-",
                 "--logger-class",
