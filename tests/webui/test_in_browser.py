@@ -221,3 +221,24 @@ def test_cancelled_job_says_so_without_a_jump(page: Page, jobs: Jobs, services: 
     after = row.bounding_box()
     assert (before["y"], before["height"]) == (after["y"], after["height"])
     assert services.jobs.get(job.job_id).job_status == "CANCELLED"
+
+
+# The table of a result.
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (360, "dark")])
+def test_filters_are_combined_by_keyboard(page: Page, jobs: Jobs, width: int, scheme: Any) -> None:
+    """The button behind a filter puts the next one beside it; the group keeps the rules and fits a phone."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"/jobs/{jobs.annotated(ALICE).job_id}/table?where=impact:is:MODERATE&where=gene:is:S")
+    page.get_by_role("button", name="Add to Gene is S: or").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("value")).to_be_focused()
+    expect(page.get_by_label("combined with").locator("option:checked")).to_have_text("Gene is S: or")
+    page.keyboard.type("N")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/table?where=impact:is:MODERATE&where.1=gene:is:S&where.1=gene:is:N")
+    expect(page.locator(".explore-group")).to_contain_text(re.compile("Gene is S.*or.*Gene is N", re.DOTALL))
+    assert broken_rules(page) == ""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
