@@ -8,6 +8,7 @@ import click
 import typer
 
 from gas.cli import account, annotate, jobs, notices, provision, references, stack, storage, table, tokens, variants
+from gas.cli.server import EXIT_CODES
 from gas.errors import GasError
 
 
@@ -16,6 +17,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="gas",
         help="GAS: annotate variants, here or on a GAS server.",
+        epilog=EXIT_CODES,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gas.cli.server import JsonOption, print_json
 from gas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -24,30 +25,48 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel=panel)(command)
 
 
-def up() -> None:
+def up(*, as_json: JsonOption = False) -> None:
     """Start the local stack and leave it running."""
+    from rich.console import Console
+
     from gas.local.console import Narrator
     from gas.local.signals import interruptible
 
     stack = _stack()
-    narrator = Narrator()
+    narrator = Narrator(Console(highlight=False, soft_wrap=True, stderr=as_json))
     with interruptible(), narrator:
         started = stack.up(told=narrator.told, waiting=narrator.waiting)
+    if as_json:
+        print_json({"started": started, "web_url": stack.layout.web_url, "airflow_url": stack.layout.airflow_url})
+        return
     if not started:
         narrator.say("The stack is up already.")
     narrator.sign_in_hints(stack.layout)
 
 
-def down() -> None:
+def down(*, as_json: JsonOption = False) -> None:
     """Stop the local stack; jobs, results and sign-ups are kept."""
-    typer.echo("The stack is stopped." if _stack().down() else "The stack was not running.")
+    stopped = _stack().down()
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        typer.echo("The stack is stopped." if stopped else "The stack was not running.")
 
 
-def restart(components: Annotated[list[str], typer.Argument(help="Names as in gas status --json.")]) -> None:
+def restart(
+    components: Annotated[list[str], typer.Argument(help="Names as in gas status --json.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
     """Restart components of the running stack, to take up changed code."""
+    from rich.console import Console
+
     from gas.local.console import Narrator
 
-    _stack().restart(components, told=Narrator().told)
+    narrator = Narrator(Console(highlight=False, soft_wrap=True, stderr=as_json))
+    _stack().restart(components, told=narrator.told)
+    if as_json:
+        print_json({"restarted": components})
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -74,11 +93,15 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         narrator.sign_in_hints(stack.layout)
 
 
-def env() -> None:
+def env(*, as_json: JsonOption = False) -> None:
     """Print the stack's environment for a shell: eval "$(gas env)". It holds the stack's secrets."""
     from gas.local.variables import stack_variables
 
-    for name, value in stack_variables(_stack().layout).items():
+    variables = stack_variables(_stack().layout)
+    if as_json:
+        print_json(variables)
+        return
+    for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 

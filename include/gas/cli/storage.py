@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from gas.cli.server import JsonOption, print_json
 
 if TYPE_CHECKING:
     from gas.findings import Finding
@@ -38,6 +41,7 @@ def restore(
         int | None,
         typer.Option(parser=duration_s, metavar="DURATION", help="Keep it at least so long, like 12h or 7d."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring one job's result back from the archive, whatever its owner's plan; prints the DAG run that does it."""
     from gas.services import build  # boto3 is slow to import
@@ -45,12 +49,17 @@ def restore(
     from gas.subscription import restore_job
 
     services = build(Settings.from_environment())
-    typer.echo(restore_job(services, services.jobs.get(job_id), keep_s=keep))
+    run_id = restore_job(services, services.jobs.get(job_id), keep_s=keep)
+    if as_json:
+        print_json({"job_id": job_id, "run_id": run_id})
+    else:
+        typer.echo(run_id)
 
 
 def reconcile(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare every open record with what is, and repair what differs; prints a line for each.
 
@@ -60,12 +69,13 @@ def reconcile(
     from gas.services import build
     from gas.settings import Settings
 
-    _tell(look(build(Settings.from_environment()), dry_run=dry_run))
+    _tell(look(build(Settings.from_environment()), dry_run=dry_run), as_json=as_json)
 
 
 def inventory(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Find what lies in the buckets and in the vault that no record names, and delete it; prints a line for each.
 
@@ -83,13 +93,16 @@ def inventory(
             f"No completed inventory of vault {services.vault_inventory.name}: only the buckets are looked at.",
             err=True,
         )
-    _tell(look(services, vault_inventory=completed, dry_run=dry_run))
+    _tell(look(services, vault_inventory=completed, dry_run=dry_run), as_json=as_json)
 
 
-def _tell(findings: Iterable[Finding]) -> None:
-    troubles = 0
+def _tell(findings: Iterable[Finding], *, as_json: bool) -> None:
+    told = []
     for finding in findings:
-        typer.echo(finding)
-        troubles += bool(finding.trouble)
-    if troubles:
+        told.append(finding)
+        if not as_json:
+            typer.echo(finding)
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in told]})
+    if any(finding.trouble for finding in told):
         raise typer.Exit(1)
