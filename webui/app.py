@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.extensions["gas"] = services or gas_services.build(settings)
     app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)
     db = SQLA(app)
-    limits.install(app)
+    limits.install(app, settings)
     wes.install(app)
     Csrf(app)
     headers.install(app, https=app.config["SESSION_COOKIE_SECURE"])

@@ -71,9 +71,9 @@ class Limits:
         return Standing(passed=passed, remaining=stats.remaining if passed else 0, reset_s=max(left_s, 1))
 
 
-def install(app: Flask) -> None:
+def install(app: Flask, settings: Settings) -> None:
     """Count the calls of the API, where the settings limit them."""
-    app.extensions[EXTENSION] = limits_of(app.extensions["gas"].settings)
+    app.extensions[EXTENSION] = limits_of(settings)
     app.before_request(_count)
     app.after_request(_tell)
 
