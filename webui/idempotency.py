@@ -240,7 +240,7 @@ def request_digest() -> str:
     """What makes two requests the same: verb, address, and what is sent."""
     told = [request.method, request.full_path]
     if request.mimetype == "multipart/form-data":  # its boundaries differ each time
-        told += [json.dumps(pair) for pair in sorted(request.form.items(multi=True))]
+        told += sorted(json.dumps(pair) for pair in request.form.items(multi=True))  # a part may have no name
         told += sorted(
             json.dumps([name, file.filename, _digest_of(file.stream)]) for name, file in request.files.items(multi=True)
         )

@@ -374,7 +374,7 @@ class StorageTable:
             job_id,
             update=(
                 "SET deleted_time = if_not_exists(deleted_time, :now), input_file_name = :blank, name_folded = :blank "
-                "REMOVE outputs, counts, notes, error_sentence, trash"
+                "REMOVE outputs, counts, notes, tags, error_sentence, trash"
             ),
             condition="storage_state = :deleting",
             values={":deleting": StorageState.DELETING, ":now": self.now(), ":blank": ""},
