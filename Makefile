@@ -34,15 +34,19 @@ down: $(VENV)/.run ## Stop the stack; jobs, results and sign-ups are kept.
 status: $(VENV)/.run ## Show what runs, where, and how to sign in.
 	@exec $(BIN)/gas status
 
-# The tests.
+# The tests. Those with a running stack go one at a time, the others on every processor; each worker has its own servers.
+
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 
 .PHONY: test
 test: $(VENV)/.dev lint browser ## Run every check and every test but the long ones.
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -m "not long and not live" $(PARALLEL)
+	$(BIN)/pytest -m "not long and live"
 
 .PHONY: test-long
 test-long: $(VENV)/.dev browser ## Run the exhaustive and long tests.
-	$(BIN)/pytest -m long
+	$(BIN)/pytest -m "long and not live" $(PARALLEL)
+	$(BIN)/pytest -m "long and live"
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import httpx
 import pytest
+from xdist.workermanage import NodeManager
 
 from gas.job import ArchiveBackend
 from gas.local import postgres
@@ -35,8 +36,10 @@ STACK_PORTS = 4  # the web app, Airflow, and the stand-ins for AWS and Globus
 
 
 def pytest_configure() -> None:
-    """Let SIGTERM end a run as Ctrl-C does, so that the stack it started is stopped."""
+    """Let SIGTERM end a run as Ctrl-C does, so that the stack and the servers that it started are stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ends workers; in the background it would be ignored
+    NodeManager.EXIT_TIMEOUT = 30  # its 10 s are over before execnet, which waits for 5 and 10, has ended a worker
 
 
 @pytest.hookimpl(trylast=True)
