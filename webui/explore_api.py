@@ -251,7 +251,13 @@ class ExploreApi(GasApi):
           responses:
             200:
               description: The file, as it is made
-              content: {application/octet-stream: {schema: {type: string, format: binary}}}
+              content:
+                application/gzip: {schema: {type: string, format: binary}}
+                text/tab-separated-values: {schema: {type: string}}
+                application/vnd.apache.parquet: {schema: {type: string, format: binary}}
+                application/jsonl: {schema: {type: string}}
+                application/vnd.openxmlformats-officedocument.spreadsheetml.sheet:
+                  schema: {type: string, format: binary}
             401: {$ref: '#/components/responses/Unauthorized'}
             404: {$ref: '#/components/responses/NotFound'}
             409: {$ref: '#/components/responses/Archived'}
@@ -267,7 +273,13 @@ class ExploreApi(GasApi):
           responses:
             200:
               description: As for GET
-              content: {application/octet-stream: {schema: {type: string, format: binary}}}
+              content:
+                application/gzip: {schema: {type: string, format: binary}}
+                text/tab-separated-values: {schema: {type: string}}
+                application/vnd.apache.parquet: {schema: {type: string, format: binary}}
+                application/jsonl: {schema: {type: string}}
+                application/vnd.openxmlformats-officedocument.spreadsheetml.sheet:
+                  schema: {type: string, format: binary}
             400: {$ref: '#/components/responses/BadRequest'}
             401: {$ref: '#/components/responses/Unauthorized'}
             404: {$ref: '#/components/responses/NotFound'}

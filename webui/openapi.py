@@ -162,6 +162,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "NewShareLink": {"type": "object", "properties": {"days": _DAYS}},
     "ShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME),
     "ShareLinks": _object(links=_list_of("ShareLink")),
+    "SharedResult": _object(
+        file_name=_TEXT,
+        reference=_TEXT,
+        submit_time=_TIME,
+        complete_time=_TIME,
+        counts={"type": "object"},
+        notes={"type": "array", "items": {"type": "string"}},
+        outputs={"type": "object", "additionalProperties": {"$ref": "#/components/schemas/OutputFile"}},
+        storage={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Storage"}]},
+        downloads={"type": "object", "additionalProperties": _TEXT},
+        expires_at=_TIME,
+    ),
     "MadeShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME, url=_TEXT),
     "ByMail": _object(ended={"type": "boolean"}, archive={"type": "boolean"}, restored={"type": "boolean"}),
     "NewNotices": _object(
@@ -210,6 +222,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
         "Conflict": "The record is no longer in the state that this needs",
         "TooLarge": "The file is larger than the plan allows",
         "Unprocessable": "The input cannot be used; detail says why",
+        "NoSuchPart": "The file has no such part",
         "TooManyRequests": "The caller has asked too often; nothing was done",
         "Unavailable": "Something this server depends on does not answer; try again later",
     }.items()

@@ -24,6 +24,8 @@ from webui.pages import SUMMARY_BYTES, owned_job
 from webui.summary import summary_of
 
 DEFAULT_DAYS = 7
+#: What a link tells of a job: its result, and nothing that leads to anything else.
+SHOWN = ("file_name", "reference", "submit_time", "complete_time", "counts", "notes", "outputs", "storage")
 NO_SUCH_LINK = "there is no such link to this result"
 
 
@@ -39,6 +41,7 @@ def register(builder: AppBuilder) -> None:
     builder.add_view_no_menu(ShareView)
     builder.add_view_no_menu(SharedView)
     builder.add_api(ShareApi)
+    builder.add_api(SharedApi)
 
 
 class ShareView(BaseView):
@@ -220,6 +223,36 @@ class ShareApi(GasApi):
         if not share_links.revoke(transaction(), job, _link_id(link_id)):
             raise NotFound(NO_SUCH_LINK)
         return "", 204
+
+
+class SharedApi(GasApi):
+    """What whoever has a link sees, for programs."""
+
+    route_base = f"/api/v1{SHARED_PREFIX.rstrip('/')}"
+    openapi_spec_tag = "Sharing"
+
+    @expose("/<token>")
+    def result(self, token: str) -> dict[str, Any]:
+        """A shared result
+        ---
+        get:
+          summary: The result that a link shows; the link's secret is all the authority there is
+          security: []
+          parameters:
+          - {in: path, name: token, required: true, schema: {type: string}, description: The last part of its address}
+          responses:
+            200:
+              description: What came out, and where its files are downloaded without any header
+              content: {application/json: {schema: {$ref: '#/components/schemas/SharedResult'}}}
+            404: {$ref: '#/components/responses/NotFound'}
+        """
+        job, link, owner = shared(token)
+        told = public_form(job, owner)
+        return {
+            **{name: told[name] for name in SHOWN},
+            "downloads": {output.value: f"{address_of(token)}/download/{output}" for output in job.outputs},
+            "expires_at": link_form(link)["expires_at"],
+        }
 
 
 def shared(token: str) -> tuple[Job, ShareLink, Account]:

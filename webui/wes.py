@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ PAGE_MOST = 100
 #: Bytes of a submitted form beside its files.
 FORM_BYTES = 64 << 10
 FORM_PARTS = 50
+#: Files that one process receives at once: its other threads answer everybody else.
+RECEIVED_AT_ONCE = 4
+
+_receiving = threading.BoundedSemaphore(RECEIVED_AT_ONCE)
 
 STATES: Mapping[JobStatus, str] = {
     JobStatus.PENDING: "QUEUED",
@@ -62,6 +67,12 @@ STATES: Mapping[JobStatus, str] = {
 OUR_FAULT = frozenset({"internal", EngineError.kind, Unavailable.kind})
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class Busy(Unavailable):
+    """As many files are being received as this process receives at once."""
+
+    retry_after_s = 10
 
 
 class Parameters(BaseModel):
@@ -124,7 +135,10 @@ def _make_room() -> None:
 
 
 def sized(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse before it is read what is larger than the person's plan allows; files are spooled to disk."""
+    """Refuse before it is read what is larger than the person's plan allows, and what comes beside too much else.
+
+    Files are spooled to disk.
+    """
 
     @functools.wraps(method)
     def within(*args: Any, **kwargs: Any) -> Any:
@@ -133,7 +147,12 @@ def sized(method: Callable[..., Any]) -> Callable[..., Any]:
         if size_bytes > limit:
             submission.check_size(services(), current_account().profile, size_bytes)
         request.max_content_length = limit + FORM_BYTES
-        return method(*args, **kwargs)
+        if not _receiving.acquire(blocking=False):
+            raise Busy("Several files are being received just now. Try again in a minute.")
+        try:
+            return method(*args, **kwargs)
+        finally:
+            _receiving.release()
 
     return within
 
@@ -250,6 +269,7 @@ class WesApi(Ga4ghApi):
             409: {$ref: '#/components/responses/Ga4ghConflict'}
             413: {$ref: '#/components/responses/Ga4ghTooLarge'}
             422: {$ref: '#/components/responses/Ga4ghUnprocessable'}
+            503: {$ref: '#/components/responses/Ga4ghUnavailable'}
         """
         wanted = asked_run()
         account, job_id = current_account(), made_id()

@@ -145,6 +145,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account/notices/test"): Row("/account/notices/test", (400, 200, 200, 200) + (302,) * 6),
     # Nobody has a webhook to sign for.
     ("POST", "/account/notices/secret"): Row("/account/notices/secret", (400, 422, 422, 422) + (302,) * 6),
+    ("GET", "/jobs/<job_id>/genome"): Row("/jobs/{job_id}/genome?locus=NC_045512.2:23403", JOB_PAGE),
+    ("GET", "/static/igv.js"): Row("/static/igv.js", OPEN),
     ("GET", "/variants/"): Row("/variants/", PAGE),
     ("POST", "/variants/"): Row("/variants/", (400, 422, 422, 422) + (302,) * 6),
     # Nobody pays on this server, so nobody tells of payments.
@@ -164,6 +166,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/subscribe"): Row("/api/v1/subscribe", CALL, scope="account"),
     ("POST", "/api/v1/unsubscribe"): Row("/api/v1/unsubscribe", CALL, scope="account"),
     ("GET", "/api/v1/references"): Row("/api/v1/references", CALL),
+    ("GET", "/api/v1/references/<name>/<file>"): Row("/api/v1/references/sars-cov-2/genome.fa.gz.fai", CALL),
     ("POST", "/api/v1/annotate"): Row("/api/v1/annotate", CALL, paste, scope="read"),
     ("POST", "/api/v1/uploads"): Row("/api/v1/uploads", (401, 201, 201, 201, 201, 201, 401, 401, 401, 401), new_upload),
     ("GET", "/api/v1/jobs"): Row("/api/v1/jobs", CALL),
@@ -235,6 +238,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/ga4gh/wes/v1/runs/<run_id>/cancel"): Row(
         "/ga4gh/wes/v1/runs/{job_id}/cancel", (401, 409, 404, 404, 409, 404, 401, 401, 401, 401)
     ),
+    ("GET", "/api/v1/shared/<token>"): Row("/api/v1/shared/{share}", OPEN),
     ("POST", "/api/v1/token"): Row("/api/v1/token", (422,) * 10, bad_code),
     # Any token may end itself.
     ("DELETE", "/api/v1/token"): Row("/api/v1/token", (401, 403, 403, 403, 204, 204, 401, 401, 401, 401), scope="read"),

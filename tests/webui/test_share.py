@@ -53,6 +53,20 @@ def test_link_shows_the_result_to_anybody(alice: Browser, visitor: Browser, job:
     assert httpx.get(visitor.get(f"{path}/download/log").headers["Location"]).text == Jobs.LOG
 
 
+def test_program_sees_by_a_link_what_a_person_does(visitor: Browser, alice: Browser, job: Job) -> None:
+    """The API tells of the result and where its files are, to whoever has the link, and of nothing else."""
+    path, made = shared(alice, job)
+    told = visitor.get(f"/api/v1{path}").json
+    assert (told["file_name"], told["counts"], told["expires_at"]) == (
+        "trio.vcf.gz",
+        {"variants": 3},
+        made["expires_at"],
+    )
+    assert httpx.get(visitor.get(urlsplit(told["downloads"]["log"]).path).headers["Location"]).text == Jobs.LOG
+    assert not any(hidden in str(told) for hidden in (ALICE, job.job_id, "Alice", "uchicago"))
+    assert visitor.get("/api/v1/shared/none").status_code == 404
+
+
 def test_link_shows_nothing_else(alice: Browser, visitor: Browser, job: Job, jobs: Jobs) -> None:
     """Neither who the owner is, nor another job, nor the upload, nor anything that could be done with the job."""
     other = jobs.done(ALICE, name="secret.vcf")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from gas.services import Services
 from tests.webui.conftest import ALICE, BOB, SCOPE, WEB_URL, Browser, FakeAirflow, Globus, Jobs
 from tests.webui.test_api import globus_token
 from tests.webui.test_storage import archived
+from webui import wes
 
 WES = "/ga4gh/wes/v1"
 VCF = b"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -119,6 +121,15 @@ def test_too_large_an_attachment_is_refused(client: Client, services: Services, 
     assert airflow.runs == []
     services.profiles.set_tier(ALICE, Tier.PREMIUM)
     assert client("POST", "runs", data=form(("a.vcf.gz", bytes(limit + 1)))).status_code == 200
+
+
+def test_only_some_files_are_received_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While as many files come in as a process receives, the next is told when to come back."""
+    monkeypatch.setattr(wes, "_receiving", threading.BoundedSemaphore(1))
+    with wes._receiving:
+        refused = client("POST", "runs", data=form(("a.vcf.gz", VCF)))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert client("POST", "runs", data=form(("a.vcf.gz", VCF))).status_code == 200
 
 
 def test_nobody_unknown_is_read(app: Flask) -> None:
