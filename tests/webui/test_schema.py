@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -24,7 +24,7 @@ from tests.webui.conftest import ALICE, WEB_URL, Browser, Jobs
 from webui import share_links, tokens
 
 #: Calls of each operation as it is described, and as it is not.
-EXAMPLES = 5
+EXAMPLES = 4
 #: Calls of each with ids that name nothing.
 NAMELESS = 2
 CHECKS = [
@@ -86,6 +86,19 @@ def there(app: Flask, jobs: Jobs, services: Services) -> Callable[[str], dict[st
     return make
 
 
+def read_whole(app: Flask) -> Callable[..., Iterable[bytes]]:
+    """The app as a server runs it, which reads an answer to its end and closes it."""
+
+    def serve(environ: Any, start_response: Any) -> Iterable[bytes]:
+        answer = app(environ, start_response)
+        try:
+            return [b"".join(answer)]
+        finally:
+            answer.close()
+
+    return serve
+
+
 def exercise(operation: Any, examples: int, **options: Any) -> tuple[set[int], str]:
     """Call an operation so often; the statuses of the answers, and what of them is not as described."""
     statuses: set[int] = set()
@@ -140,7 +153,7 @@ def test_the_api_keeps_to_its_own_description(
 ) -> None:
     """Whatever is sent to any operation, the answer's status, type, headers and body are as described, and no 500."""
     schema = schemathesis.openapi.from_dict(described(alice.get("/api/v1/_openapi").json, jobs))
-    schema.app = app
+    schema.app = read_whole(app)
     headers = {"Authorization": f"Bearer {token}"}
     found: dict[str, str] = {}
     shallow: set[str] = set()
