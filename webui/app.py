@@ -29,6 +29,7 @@ from webui import (
     errors,
     explore,
     explore_api,
+    genome,
     headers,
     job_actions,
     limits,
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         explore.register(builder)
         explore_api.register(builder)
         variants.register(builder)
+        genome.register(builder)
         drs.register(builder)
         wes.register(builder)
         db.session.commit()

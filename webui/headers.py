@@ -2,7 +2,8 @@
 
 The policy lets a page load nothing but this site's own files and run no script written into it. The two exceptions are
 asked for by the page itself: Flask-AppBuilder's own screens (the API browser, the people list) put a nonce on their
-inline scripts, and the new-job page sends its file to the object store.
+inline scripts, and the new-job page sends its file to the object store. The genome view reads from there, and its
+library writes style attributes.
 """
 
 from __future__ import annotations
@@ -55,12 +56,25 @@ def allow_form_redirect(origin: str) -> None:
     g.form_origin = origin
 
 
+def allow_style_attributes(*hashes: str) -> None:
+    """Let elements of this page, and of no other, carry style attributes, for a library that writes some into its own.
+
+    Nothing else is let in: no style element but those of these hashes, and no script at all.
+
+    :param hashes: of the texts of style elements, as ``sha256-...``.
+    """
+    g.style_hashes = hashes
+
+
 def policy() -> str:
     """The Content-Security-Policy of the current answer."""
     scripts, styles = "'self'", "'self'"
     if "script_nonce" in g:
         scripts += f" 'nonce-{g.script_nonce}'"
         styles += " 'unsafe-inline'"  # Flask-AppBuilder's own screens carry style attributes
+    if "style_hashes" in g:
+        hashed = "".join(f" '{text}'" for text in g.style_hashes)
+        styles += f"; style-src-elem 'self'{hashed}; style-src-attr 'unsafe-inline'"
     connect = " ".join(filter(None, ("'self'", g.get("connect_origin"))))
     form = " ".join(filter(None, ("'self'", g.get("form_origin"))))
     return (

@@ -50,6 +50,8 @@ ROLES = {
         ["(TokensApi|UsageApi)$", "can_.*$"],
         ["NoticesView$", "can_(show|save|test|secret)$"],
         ["NoticesApi$", "can_.*$"],
+        ["GenomeView$", "can_genome$"],
+        ["ReferenceFilesApi$", "can_file$"],
         ["VariantsView$", "can_(ask|answer)$"],
         ["VariantsApi$", "can_annotate$"],
         ["CommandLineView$", "can_(ask|decide)$"],
