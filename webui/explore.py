@@ -24,6 +24,9 @@ from webui.account import current_account, public_form
 from webui.explore_api import asked_view, page_of, table_of, tables
 from webui.pages import owned_job
 
+#: What the genome view is opened at, whatever columns are shown.
+PLACE = ("chrom", "pos")
+
 #: What the form for one more filter sends.
 ADDED = ("column", "operator", "value", "beside")
 #: Characters of a link to a view, at most: a server need not take longer ones.
@@ -137,6 +140,8 @@ class Shown:
 
     headings: list[Heading]
     rows: list[tuple[Any, ...]]
+    places: list[str]
+    """Where each row's variant is seen in the genome."""
     carriers: list[str]
     """Who carries the variant of each row, where that is asked for."""
     genotypes_href: str
@@ -221,7 +226,8 @@ def _link(job: Job, view: View, schema: Schema, *, cursor: str | None = None) ->
 
 def _shown(job: Job, table: Table, view: View) -> Shown:
     schema, total = table.schema, table.total(view)
-    page, carried = page_of(table, view, job)
+    with_place = replace(view, columns=(*view.columns, *PLACE))
+    page, carried = page_of(table, with_place, job)
 
     def link(other: View) -> str:
         return _link(job, other, schema)
@@ -231,7 +237,8 @@ def _shown(job: Job, table: Table, view: View) -> Shown:
 
     return Shown(
         headings=[_heading(name, view, link(view.sorted_by(name))) for name in view.columns],
-        rows=page.rows,
+        rows=[row[: -len(PLACE)] for row in page.rows],
+        places=[genome_href(job.job_id, f"{chrom}:{pos}") for *_, chrom, pos in page.rows],
         carriers=[_carriers(one) for one in carried],
         genotypes_href=link(replace(view, genotypes=not view.genotypes, cursor=None)),
         first=page.first,
@@ -256,6 +263,11 @@ def _shown(job: Job, table: Table, view: View) -> Shown:
         hidden=view.pairs(schema),
         files=_files(job, view, schema, total),
     )
+
+
+def genome_href(job_id: str, place: str) -> str:
+    """The address of the genome view of a job at ``contig:position``."""
+    return f"/jobs/{job_id}/genome?{urlencode({'locus': place}, safe=':')}"
 
 
 def _carriers(carriers: Carriers | None) -> str:

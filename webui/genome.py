@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Response, render_template, request, send_file
 from flask_appbuilder import AppBuilder, BaseView
@@ -32,7 +34,7 @@ from webui import headers
 from webui.access import permitted
 from webui.account import current_account, public_form, services
 from webui.api import GasApi
-from webui.explore import LABELS
+from webui.explore import LABELS, genome_href
 from webui.explore_api import table_of, tables
 from webui.pages import owned_job
 
@@ -50,6 +52,8 @@ IGV_STYLES = (
     "sha256-NTwDUA6nIvRRpI2lIBtHJqkV0TlTj4HVmI6vI81fIfM=",
 )
 
+#: The empty block that a whole BGZF file ends with (https://samtools.github.io/hts-specs/SAMv1.pdf, 4.1.2).
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _LOCUS = re.compile(r"(?P<chrom>.{1,200}):(?P<start>[0-9][0-9,]{0,13})(?:-(?P<end>[0-9][0-9,]{0,13}))?")
 
 
@@ -119,8 +123,8 @@ class GenomeView(BaseView):
         parts = urlsplit(vcf)
         headers.allow_connect(f"{parts.scheme}://{parts.netloc}")
         headers.allow_style_attributes(*IGV_STYLES)
-        config = igv_config(job, reference, locus)
-        return render_template("gas/genome.html", job=form, locus=locus, config=config, labels=LABELS, **shown)
+        igv = igv_config(job, reference, locus)  # "config" in a template is Flask's, with its secrets
+        return render_template("gas/genome.html", job=form, locus=locus, igv=igv, labels=LABELS, **shown)
 
 
 class IgvView(BaseView):
@@ -175,32 +179,50 @@ class ReferenceFilesApi(GasApi):
             raise NotFound(str(error)) from None
         if file not in REFERENCE_FILES:
             raise NotFound(f"The files of a reference are {', '.join(REFERENCE_FILES)}.")
-        made = REFERENCE_FILES[file](reference)
-        if isinstance(made, str):
-            response = Response(made, content_type="text/tab-separated-values; charset=utf-8")
-            response.cache_control.max_age = REFERENCE_MAX_AGE_S
-        else:
-            if not made.is_file():
-                raise NotFound(f"The reference {name} has no {file}.")
-            response = send_file(made, mimetype="application/octet-stream", max_age=REFERENCE_MAX_AGE_S)
+        try:
+            made = REFERENCE_FILES[file](reference)
+            source = made if isinstance(made, Path) else BytesIO(made)
+            response = send_file(source, mimetype="application/octet-stream", max_age=REFERENCE_MAX_AGE_S)
+        except FileNotFoundError:
+            raise NotFound(f"The reference {name} has no {file}.") from None
         response.cache_control.public = None
         response.cache_control.private = True
         return response
 
 
-def _aliases(reference: Reference) -> str:
+def _aliases(reference: Reference) -> bytes:
     """A line for each contig: its own name, and the other spellings of it."""
     spelled: dict[str, list[str]] = {contig.name: [contig.name] for contig in reference.contigs}
     for alias, name in reference.aliases.items():
         spelled[name].append(alias)
-    return "".join("\t".join(names) + "\n" for names in spelled.values())
+    return "".join("\t".join(names) + "\n" for names in spelled.values()).encode()
+
+
+def _block_index(reference: Reference) -> bytes:
+    """Where the blocks of the compressed genome begin, the empty one at its end among them.
+
+    htslib's index leaves that one out, which is as good; igv.js 3.1 then finds no sequence in the last block (and so
+    none at all in a small genome), for it takes a block to end where the next begins.
+    """
+    index, genome = Path(f"{reference.fasta}.gzi").read_bytes(), reference.fasta
+    end = genome.stat().st_size - len(_BGZF_END)
+    with genome.open("rb") as file:
+        file.seek(end - 4)
+        held, mark = file.read(4), file.read()
+    (blocks,) = struct.unpack_from("<Q", index)
+    last = struct.unpack_from("<QQ", index, 16 * blocks - 8) if blocks else (0, 0)
+    if mark != _BGZF_END or last[0] == end:
+        return index
+    # A block ends with the number of bytes that it holds.
+    total = last[1] + int.from_bytes(held, "little")
+    return struct.pack("<Q", blocks + 1) + index[8:] + struct.pack("<QQ", end, total)
 
 
 #: The files that are given out: nothing of a request's path reaches the disk.
-REFERENCE_FILES: Mapping[str, Callable[[Reference], Path | str]] = {
+REFERENCE_FILES: Mapping[str, Callable[[Reference], Path | bytes]] = {
     "genome.fa.gz": lambda reference: reference.fasta,
     "genome.fa.gz.fai": lambda reference: Path(f"{reference.fasta}.fai"),
-    "genome.fa.gz.gzi": lambda reference: Path(f"{reference.fasta}.gzi"),
+    "genome.fa.gz.gzi": _block_index,
     "genes.gff3.gz": lambda reference: reference.gff,
     "genes.gff3.gz.tbi": lambda reference: Path(f"{reference.gff}.tbi"),
     "aliases.tsv": _aliases,
@@ -261,6 +283,7 @@ def igv_config(job: Job, reference: Reference, locus: Locus) -> dict[str, Any]:
             }
         ],
         "tracks": [
+            {"type": "sequence", "name": "Sequence", "order": 0},
             {
                 "type": "annotation",
                 "format": "gff3",
@@ -285,11 +308,6 @@ def igv_config(job: Job, reference: Reference, locus: Locus) -> dict[str, Any]:
     }
 
 
-def genome_href(job_id: str, locus: Locus) -> str:
-    """The address of the view at a place."""
-    return f"/jobs/{job_id}/genome?{urlencode({'locus': str(locus)}, safe=':')}"
-
-
 def _shown(table: Table, job: Job, locus: Locus) -> dict[str, Any]:
     """The rows of the chosen place, and the way to the variants before and after it."""
     columns = default_columns(table.schema)
@@ -306,8 +324,8 @@ def _shown(table: Table, job: Job, locus: Locus) -> dict[str, Any]:
         "rows": table.page(here).rows,
         "total": table.total(here),
         "table_href": f"{base}?{replace(here, limit=View(columns=columns).limit).query(table.schema)}",
-        "before": before and genome_href(job.job_id, before),
-        "after": after and genome_href(job.job_id, after),
+        "before": before and genome_href(job.job_id, str(before)),
+        "after": after and genome_href(job.job_id, str(after)),
     }
 
 
