@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,7 +20,7 @@ from gas.cli.server import (
 )
 
 if TYPE_CHECKING:
-    from gas.client import IdentityJson
+    from gas.client import Checkout, IdentityJson
 
 
 def register(app: typer.Typer) -> None:
@@ -144,7 +144,7 @@ def subscribe(*, server: ServerOption = None, as_json: JsonOption = False) -> No
     if "checkout_url" in answer:
         say("Pay in a browser, at the address below. You are premium as soon as the payment is confirmed.")
         if not as_json:
-            typer.echo(answer["checkout_url"])
+            typer.echo(cast("Checkout", answer)["checkout_url"])
     else:
         say("You are on the premium plan. What is in the archive is on its way back: `gas show JOB` tells how far.")
     if as_json:

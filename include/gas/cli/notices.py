@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from gas.cli.server import EXIT_CODES, JsonOption, ServerOption, connect, print_
 from gas.errors import Unavailable
 
 if TYPE_CHECKING:
-    from gas.client import NoticesJson, SentJson
+    from gas.client import NoticesJson
 
 
 class Kind(StrEnum):
@@ -79,8 +79,7 @@ def trial(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(told)
     else:
-        for name in ("mail", "webhook"):
-            sent = cast("SentJson | None", told[name])  # type: ignore[literal-required]  # both are its keys
+        for name, sent in (("mail", told["mail"]), ("webhook", told["webhook"])):
             typer.echo(f"{name}: {'none' if sent is None else 'sent' if sent['sent'] else sent['detail']}")
     if any(sent and not sent["sent"] for sent in (told["mail"], told["webhook"])):
         raise Unavailable("not everything arrived")
