@@ -19,6 +19,7 @@ SECRET_KEY = "sk_test_of_the_stand_in"
 WEBHOOK_SECRET = "whsec_of_the_stand_in"
 PRICE = "price_premium"
 PERIOD_ENDS = 1_900_000_000
+PAY_PAGE = b'<!doctype html><title>Pay</title><link rel="icon" href="data:,"><h1>Pay for premium</h1>'
 
 
 @dataclass
@@ -144,6 +145,9 @@ def _handler(stripe: Stripe) -> type[BaseHTTPRequestHandler]:
         def _do(self) -> None:
             form = dict(parse_qsl(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()))
             what = f"{self.command} {self.path}"
+            if self.path.startswith("/pay/"):
+                self._send(200, "text/html", PAY_PAGE)
+                return
             stripe.asked.append(what)
             if self.headers["Authorization"] != f"Bearer {SECRET_KEY}":
                 status, answer = 401, {"error": {"type": "invalid_request_error", "message": "wrong key"}}
@@ -152,8 +156,11 @@ def _handler(stripe: Stripe) -> type[BaseHTTPRequestHandler]:
             body = json.dumps(answer).encode()
             if stripe.before_answer:
                 stripe.before_answer(what)
+            self._send(status, "application/json", body)
+
+        def _send(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
