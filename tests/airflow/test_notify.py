@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from gas import notices
 from gas.job import Job, JobStatus, new_job_id
 from gas.provision import provision
 from gas.services import Services, build
@@ -56,6 +57,17 @@ def test_run_tells_what_there_is_to_tell(dag_bag: DagBag, services: Services, du
     assert subjects(aws) == told
     assert dag_bag.dags["notify"].test().state == "success"
     assert subjects(aws) == told
+
+
+def test_run_looks_at_what_is_new_since_the_last(
+    dag_bag: DagBag, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was in sight when the last run that succeeded began is not looked at again."""
+    looked: list[int | None] = []
+    monkeypatch.setattr(notices, "warn", lambda _, since: looked.append(since) or 0)
+    for _ in range(2):
+        assert dag_bag.dags["notify"].test().state == "success"
+    assert looked[1] == pytest.approx(time.time(), abs=60)
 
 
 @pytest.mark.parametrize("mail", ["works", "fails"])

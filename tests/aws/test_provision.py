@@ -115,3 +115,20 @@ def test_bucket_tells_of_restores(services: Services, aws: Any, settings: Settin
     policy = json.loads(sns.get_topic_attributes(TopicArn=told["TopicArn"])["Attributes"]["Policy"])
     allowed = [statement["Principal"] for statement in policy["Statement"] if "sns:Publish" in statement["Action"]]
     assert {"Service": "s3.amazonaws.com"} in allowed
+
+
+def test_sender_of_mail_is_made_known(aws: Any, settings: Settings) -> None:
+    """With GAS_MAIL_FROM the address is made known to SES, once; a domain that is known covers it."""
+
+    def said(sender: str) -> list[str]:
+        chosen = settings.model_copy(update={"mail_from": sender})
+        lines = provision(chosen, session=aws.session, endpoint_url=aws.endpoint_url)
+        return [line for line in lines if line.startswith("sender")]
+
+    ses = aws.session.client("ses", endpoint_url=aws.endpoint_url)
+    assert said("") == []
+    assert "follow the link" in said("GAS <gas@gas.invalid>")[0]
+    assert ses.list_identities()["Identities"] == ["gas@gas.invalid"]
+    assert said("GAS <gas@gas.invalid>") == ["sender gas@gas.invalid was there"]
+    ses.verify_domain_identity(Domain="example.org")
+    assert said("any@example.org") == ["sender any@example.org was there"]

@@ -29,7 +29,7 @@ def test_pages_keep_the_rules_of_wcag_2_1_aa(
     job = f"/jobs/{finished_job.job_id}"
     for visitor, paths in (
         (stranger, ("/", "/login/")),
-        (alice, ("/jobs/", "/jobs/new", job, f"{job}/delete", "/plan/", "/jobs/none", AUTHORIZE)),
+        (alice, ("/jobs/", "/jobs/new", job, f"{job}/delete", "/plan/", "/account/notices", "/jobs/none", AUTHORIZE)),
     ):
         visitor.page.emulate_media(color_scheme=scheme)
         for path in paths:

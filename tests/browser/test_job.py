@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ def test_my_jobs_lists_the_job_and_leads_to_it(at: At, finished_job: FinishedJob
     expect(row.locator(".chip")).to_have_attribute("data-status", "COMPLETED")
     row.get_by_role("link").click()
     expect(alice.page).to_have_url(f"{alice.url}/jobs/{finished_job.job_id}")
+
+
+def test_owner_is_written_to(at: At, finished_job: FinishedJob, stack_environment: dict[str, str]) -> None:
+    """The stack's outbox shows the letter that tells Alice that the job is done; its link leads to the job."""
+    page = at(ALICE).page
+    page.goto(f"{stack_environment['AWS_ENDPOINT_URL']}/outbox")
+    letter = page.get_by_role("article").filter(has_text=finished_job.job_id)
+    deadline = time.monotonic() + JOB_MS / 1000  # a minute where notify has to tell
+    while not letter.count() and time.monotonic() < deadline:
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(letter.first).to_contain_text(f"{finished_job.vcf.name} is annotated")
+    letter.first.get_by_role("link", name=finished_job.job_id).click()
+    expect(page.locator("h1")).to_contain_text(finished_job.vcf.name)
 
 
 @pytest.mark.parametrize("path", ["", "/log", "/summary", "/download/vcf", "/download/input"])
