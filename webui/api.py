@@ -433,7 +433,7 @@ class JobsApi(GasApi):
             404: {$ref: '#/components/responses/NotFound'}
         """
         if not JOB_ID.fullmatch(job_id):
-            raise NotFound(f"there is no job {job_id}")
+            raise NotFound(f"There is no job {job_id}")
         deletion.delete(services(), job_id=job_id, user_id=current_account().user_id)
         return "", 204
 

@@ -39,8 +39,9 @@ HEADER = "Idempotency-Key"
 #: Says of an answer that nothing was done for it.
 REPLAYED = "Idempotency-Replayed"
 LIFETIME = timedelta(hours=24)
-#: How long a claim is believed that nobody has answered: longer than such work takes.
-LEASE = timedelta(seconds=60)
+#: How long a claim is believed that nobody has answered: longer than such work takes. Should it take longer still, two
+#: are at the same work under the same id, which is safe, and the later one's answer is kept.
+LEASE = timedelta(seconds=20)
 KEY_CHARACTERS = 255
 #: Larger answers are not kept: repeating the request does the work again, under the same id.
 ANSWER_BYTES = 32 << 10

@@ -230,5 +230,5 @@ def owned_job(job_id: str, account: Account) -> Job:
     :raises NotFound: when there is none, or it is somebody else's; the two are not told apart.
     """
     if not JOB_ID.fullmatch(job_id):
-        raise NotFound(f"there is no job {job_id}")
+        raise NotFound(f"There is no job {job_id}")
     return services().jobs.owned(job_id, account.user_id)

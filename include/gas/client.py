@@ -52,6 +52,10 @@ START_ATTEMPTS = 12
 LIMITED_ATTEMPTS = 20
 """How often one that asks too often waits as long as the server says, and asks again."""
 
+IN_PROGRESS_ATTEMPTS = 60
+"""How often one is asked again that is still at the first of two same requests: about a second apart, for longer than
+a server that died at it is believed to live (20 s)."""
+
 PATIENCE_S = 120.0
 """How long a watched server may be out of reach before watching gives up."""
 
@@ -757,7 +761,7 @@ class Client:
         :param key: by which the server knows that a repeated request is the same.
         """
         headers = {"Idempotency-Key": key} if key else {}
-        limited, tried = 0, 0
+        limited, in_progress, tried = 0, 0, 0
         while True:
             tried += 1
             again = tried < attempts
@@ -776,8 +780,10 @@ class Client:
                 limited, tried = limited + 1, tried - 1  # nothing was done, so it is no attempt
                 back_off(limited, response.headers.get("Retry-After"))
                 continue
-            if again and key and response.status_code == HTTPStatus.CONFLICT and "Retry-After" in response.headers:
-                back_off(tried, response.headers["Retry-After"])  # the server is still at the first attempt
+            busy = key and response.status_code == HTTPStatus.CONFLICT and "Retry-After" in response.headers
+            if busy and attempts > 1 and in_progress < IN_PROGRESS_ATTEMPTS:
+                in_progress, tried = in_progress + 1, tried - 1  # the server is still at the first attempt
+                back_off(in_progress, response.headers["Retry-After"])
                 continue
             if again and response.status_code in TRANSIENT:
                 back_off(tried, response.headers.get("Retry-After"))

@@ -28,7 +28,7 @@ def delete(services: Services, *, job_id: str, user_id: str) -> None:
     while True:
         job = services.jobs.get(job_id)
         if job.user_id != user_id:
-            raise NotFound(f"there is no job {job_id}")
+            raise NotFound(f"There is no job {job_id}")
         marked = job if job.storage_state is StorageState.DELETING else services.storage.mark_deleting(job)
         if marked is not None:
             _swept(services, marked)

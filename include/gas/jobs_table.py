@@ -597,7 +597,7 @@ def _new_item(job: Job) -> Item:
 
 
 def _no_such(job_id: str) -> NotFound:
-    return NotFound(f"there is no job {job_id}")
+    return NotFound(f"There is no job {job_id}")
 
 
 def _search(user_id: str, wanted: Wanted) -> _Search:

@@ -26,6 +26,7 @@ from gas.errors import (
     UploadTooLarge,
 )
 from tests.unit.gas_server import RESULT, Fault, GasServer
+from webui.idempotency import LEASE
 
 
 @pytest.fixture
@@ -361,6 +362,21 @@ def test_what_makes_something_is_repeated_under_one_key(gas: Client, server: Gas
     server.keys.clear()
     gas.submit(vcf, reference="sars-cov-2")
     assert not {key for keys in first.values() for key in keys} & {key for keys in server.keys.values() for key in keys}
+
+
+def test_a_server_that_is_still_at_the_first_request_is_waited_for(
+    gas: Client, server: GasServer, vcf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request whose first attempt died with the web app waits for longer than that one is believed to live."""
+    waits: list[str | None] = []
+    monkeypatch.setattr(client_module, "back_off", lambda _, retry_after=None: waits.append(retry_after))
+    assert LEASE.total_seconds() < client_module.IN_PROGRESS_ATTEMPTS * 0.75  # what the least of the waits adds up to
+    server.faults = [Fault("POST /api/v1/jobs", status=409, times=client_module.IN_PROGRESS_ATTEMPTS)]
+    assert gas.submit(vcf, reference="sars-cov-2")["status"] == "PENDING"
+    assert waits == ["0"] * client_module.IN_PROGRESS_ATTEMPTS
+    server.faults = [Fault("POST /api/v1/jobs", status=409, times=99)]
+    with pytest.raises(Conflict):
+        gas.submit(vcf, reference="sars-cov-2")
 
 
 def test_something_that_is_not_a_gas_server_is_told_as_such(server: GasServer) -> None:
