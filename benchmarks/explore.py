@@ -89,6 +89,7 @@ def views(variants: int) -> Iterator[str]:
         lambda: "where=CLINVAR_CLNSIG:has:Pathogenic",
         lambda: f"where=consequence:has:missense_variant&where=carriers:ge:{dice.randrange(100)}",
         lambda: f"match=any&where=impact:is:HIGH&where=id:contains:{dice.randrange(1000)}",
+        lambda: f"where=known:is:false&where=pos:gt:{dice.randrange(5_000_000)}",
         lambda: f"where=impact:is:HIGH&where.1=qual:gt:{dice.randrange(1000)}&where.1=id:filled",
         lambda: "",
     )
