@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from flask import Flask
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gas.errors import Conflict, EngineError, GasError, Unavailable
 
@@ -41,7 +42,7 @@ NOT_THE_FILE = frozenset({EngineError.kind, Unavailable.kind, Conflict.kind, Gas
 
 def install(app: Flask) -> None:
     """Give the templates their filters and words."""
-    app.jinja_env.filters.update(size=size, count=count, when=when)
+    app.jinja_env.filters.update(size=size, count=count, when=when, sentence=sentence)
     app.jinja_env.globals.update(
         STATUS_WORDS=STATUS_WORDS, STORAGE_WORDS=STORAGE_WORDS, PLACE_WORDS=PLACE_WORDS, OUTPUT_WORDS=OUTPUT_WORDS
     )
@@ -52,6 +53,17 @@ def advice(error_kind: str | None) -> str:
     if error_kind in NOT_THE_FILE:
         return "The file is not at fault. Submit it again; if that fails too, tell this server's operator the job's id."
     return "Mend the file, or choose the reference it was called against, and submit it as a new job."
+
+
+def sentence(said: str | None) -> Markup:
+    """An error's words, as a page has them: begun as a sentence, ended as one, and its `` `commands` `` set as such.
+
+    A first word that is a name, such as ``chr21`` or ``a.vcf``, stays as it is.
+    """
+    text = re.sub(r"^[a-z]+(?=[ ,])", lambda first: first[0].capitalize(), said or "")
+    if text and text[-1] not in ".?!:":
+        text += "."
+    return Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just here
 
 
 def size(size_bytes: int) -> str:

@@ -202,7 +202,7 @@ def test_unreadable_summary_leaves_the_files(alice: Browser, jobs: Jobs) -> None
 def test_failed_job_says_why_and_what_to_do(alice: Browser, jobs: Jobs) -> None:
     """The sentence of the failure is shown, with advice that fits its kind."""
     bad_file = alice.get(f"/jobs/{jobs.failed(ALICE, 'line 3: POS is not a number').job_id}").text
-    assert "line 3: POS is not a number" in bad_file
+    assert "Line 3: POS is not a number." in bad_file
     assert "Mend the file" in bad_file
     crash = alice.get(f"/jobs/{jobs.failed(ALICE, 'the engine ran out of memory', 'engine').job_id}").text
     assert "not at fault" in crash

@@ -244,7 +244,7 @@ def test_nothing_of_a_file_runs_and_no_page_asks_another_host(
         )
     expect(page.locator(".uploads li")).to_have_count(2)
     everything = "\n".join([*shown, page.locator("body").inner_text()])
-    for said in (FILE_NAME, CONTIG, GENE, f"T{GENE}", SAMPLE, DRAWING, f"rs{IMAGE}", f"line 3: {IMAGE}", SCRIPT):
+    for said in (FILE_NAME, CONTIG, GENE, f"T{GENE}", SAMPLE, DRAWING, f"rs{IMAGE}", f"Line 3: {IMAGE}", SCRIPT):
         assert said in everything, f"no page shows {said}"
     assert hers.ran + everybody.ran == []
     assert hers.elsewhere | everybody.elsewhere == set()

@@ -4,7 +4,8 @@ const BASE = "/api/v1/";
 
 export class Problem extends Error {
   constructor(status, kind, detail) {
-    super(detail);
+    // A name such as chr21 or a.vcf stays as it is at the beginning of a sentence.
+    super(detail.replace(/^[a-z]+(?=[ ,])/, (first) => first[0].toUpperCase() + first.slice(1)));
     this.status = status;
     this.kind = kind;
   }
