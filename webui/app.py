@@ -14,6 +14,7 @@ from flask_appbuilder.models.sqla.base import SQLA
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
 from pydantic import SecretStr
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 from gas import services as gas_services
@@ -65,6 +66,8 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     """
     settings = settings or (services.settings if services else Settings.from_environment())
     app = Flask(__name__)
+    if proxies := settings.web_proxies:  # or each caller would have the proxy's address, and speak plain HTTP
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]  # as Flask's documentation has it
     app.config.update(configuration(settings))
     app.extensions["gas"] = services or gas_services.build(settings)
     app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)

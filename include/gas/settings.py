@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     web_url: str = "http://localhost:8000"
     web_secret_key: SecretStr = SecretStr("")
     web_database_url: SecretStr = SecretStr("")
+    web_proxies: int = Field(default=0, ge=0, le=9)
+    """How many reverse proxies, one behind the other, the web app stands behind: whose word on callers it takes."""
 
     # Globus. The sign-in client of the web app; the same client introspects API tokens that carry ``globus_scope``.
     globus_client_id: str = ""

@@ -1,13 +1,15 @@
 """A stand-in for Globus Auth: fauxbus with three people and this stack's client.
 
 Run it with ``python -m gas.local.globus_standin``. Its control plane takes no authentication, which is why it binds to
-loopback and exists in the local stack alone.
+loopback unless told otherwise, and exists for development alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,22 @@ def _person(username: str, name: str, email: str, organization: str | None, *, p
     }
 
 
-def seed(layout: Layout) -> dict[str, Any]:
+def seed(layout: Layout, *, environment: Mapping[str, str] = os.environ, issuer: str = "") -> dict[str, Any]:
     """What the stand-in knows at start.
+
+    :param environment: what ``GAS_GLOBUS_CLIENT_ID``, ``GAS_GLOBUS_CLIENT_SECRET`` and ``GAS_WEB_URL`` name goes before
+        what the layout says.
+    :param issuer: its own address, as browsers and services reach it; the layout's when empty.
 
     Alice has two linked identities; Carol has Alice's e-mail address, as Globus allows, and is another person.
     """
     secrets = layout.secrets
+    client_id = environment.get("GAS_GLOBUS_CLIENT_ID") or secrets.globus_client_id
+    client_secret = environment.get("GAS_GLOBUS_CLIENT_SECRET") or secrets.globus_client_secret
+    web_url = environment.get("GAS_WEB_URL") or layout.web_url
     alice = "alice@uchicago.example"
     return {
-        "oidc": {"issuer": layout.globus_url, "signed_token_clock": "wall"},
+        "oidc": {"issuer": issuer or layout.globus_url, "signed_token_clock": "wall"},
         "identity_providers": {_GLOBUS_ID: {"name": "Globus ID"}, _CHICAGO: {"name": "University of Chicago"}},
         "accounts": {
             ALICE: {
@@ -58,10 +67,10 @@ def seed(layout: Layout) -> dict[str, Any]:
             CAROL: {"identities": {CAROL: _person("carol@globusid.org", "Carol", alice, None, provider=_GLOBUS_ID)}},
         },
         "clients": {
-            secrets.globus_client_id: {
-                "secret": secrets.globus_client_secret,
+            client_id: {
+                "secret": client_secret,
                 "name": "GAS",
-                "redirect_uris": [f"{layout.web_url}/oauth-authorized/globus"],
+                "redirect_uris": [f"{web_url}/oauth-authorized/globus"],
             },
             secrets.globus_script_id: {"secret": secrets.globus_script_secret, "name": "A script that uses GAS"},
         },
@@ -76,11 +85,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(os.environ.get("GAS_STATE", ".gas")))
     parser.add_argument("--base-port", type=int, default=int(os.environ.get("GAS_PORT", "8800")))
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; who reaches it may be anybody")
+    parser.add_argument("--url", default="", help="its own address, as browsers and services reach it")
     options = parser.parse_args()
     layout = Layout.of(state=options.state, base_port=options.base_port)
-    world, known = World(), seed(layout)
+    world, known = World(), seed(layout, issuer=options.url)
     world.load(known)
-    server = make_server("127.0.0.1", layout.globus_port, world=world, canonical_seed=known, control_loopback_only=True)
+    server = make_server(
+        options.host,
+        layout.globus_port,
+        world=world,
+        canonical_seed=known,
+        control_loopback_only=ip_address(options.host).is_loopback,
+    )
     server.serve_forever()
 
 

@@ -89,8 +89,11 @@ def stand_in(*, secret: str, waits: glacier.Waits) -> StandIn:
     return StandIn(DomainDispatcherApplication(create_backend_app))
 
 
-def serve(*, port: int, state: Path | None, secret: str, waits: glacier.Waits) -> None:
-    """Serve on loopback until SIGTERM or SIGINT, keeping the state in a folder."""
+def serve(*, port: int, state: Path | None, secret: str, waits: glacier.Waits, host: str = "127.0.0.1") -> None:
+    """Serve until SIGTERM or SIGINT, keeping the state in a folder.
+
+    :param host: the address to listen at. It checks no signatures: whoever reaches it may read and change all.
+    """
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
@@ -98,7 +101,7 @@ def serve(*, port: int, state: Path | None, secret: str, waits: glacier.Waits) -
     snapshot = Snapshot(state) if state else None
     if snapshot:
         snapshot.load()
-    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler)
+    server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
     stopped = threading.Event()
     helpers = [
         threading.Thread(target=glacier.publish_completions, args=(application.gate, stopped)),
