@@ -145,7 +145,7 @@ def test_bad_vcf_shows_its_sentence(at: At) -> None:
     alice.await_end("FAILED")
     sentence = alice.job(job_id)["error"]
     assert "line 4" in sentence
-    expect(alice.page.get_by_role("alert")).to_contain_text(sentence)
+    expect(alice.page.get_by_role("alert")).to_contain_text(sentence[0].upper() + sentence[1:])
     expect(alice.page.get_by_role("link", name="New job").last).to_be_visible()
 
 

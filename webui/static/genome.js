@@ -5,8 +5,21 @@
 const panel = document.querySelector("#genome");
 const said = document.querySelector(".genome-said");
 
+// What igv's toolbar offers beside the place and the zoom is wider than a phone.
+const NARROW = {
+  showCenterGuideButton: false,
+  showCursorTrackingGuideButton: false,
+  showMultiSelectButton: false,
+  showROITableButton: false,
+  showSampleNameButton: false,
+  showSVGButton: false,
+  showTrackLabelButton: false,
+};
+
 try {
-  panel.browser = await igv.createBrowser(panel, JSON.parse(panel.dataset.config));
+  const config = JSON.parse(panel.dataset.config);
+  const narrow = window.matchMedia("(max-width: 48rem)").matches;
+  panel.browser = await igv.createBrowser(panel, narrow ? { ...config, ...NARROW } : config);
   panel.dataset.state = "ready";
   said.textContent = "Drag to move, click a variant to see what the file says of it.";
 } catch (error) {
