@@ -20,6 +20,12 @@ try {
   const config = JSON.parse(panel.dataset.config);
   const narrow = window.matchMedia("(max-width: 48rem)").matches;
   panel.browser = await igv.createBrowser(panel, narrow ? { ...config, ...NARROW } : config);
+  if (narrow) {
+    // The page says which reference it is; the toolbar has no room to say it again.
+    for (const part of panel.shadowRoot.querySelectorAll(".igv-current-genome, .igv-windowsize-panel-container")) {
+      part.remove();
+    }
+  }
   panel.dataset.state = "ready";
   said.textContent = "Drag to move, click a variant to see what the file says of it.";
 } catch (error) {
