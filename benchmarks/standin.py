@@ -22,7 +22,7 @@ import httpx
 from gas.aws import Aws
 from gas.dynamodb import Item, to_item
 from gas.job import ArchiveBackend, JobStatus, Output, StorageState, StoredObject, new_job_id
-from gas.jobs_table import PRESENT
+from gas.jobs_table import PRESENT, submit_month
 from gas.local.variables import ACCOUNT, REGION
 from gas.provision import provision
 from gas.services import Services, build
@@ -98,6 +98,7 @@ def completed_item(
         "job_id": job_id,
         "user_id": user_id,
         "user_order": f"{submitted:012d}#{job_id}",
+        "submit_month": submit_month(submitted),
         "input_file_name": "bench.vcf.gz",
         "reference": "sars-cov-2",
         "submit_time": submitted,

@@ -7,10 +7,11 @@ Attempts are fenced. An attempt's token must sort after the tokens of earlier at
 from the try number and the task instance's time-ordered id): an attempt takes a job only from an earlier one, and an
 attempt that was overtaken can neither report, complete nor fail it.
 
-Indexes: ``of-user`` (``user_id``, ``user_order`` = time and job id) lists a person's jobs; ``open`` holds only jobs
-for which somebody still has something to do, and ``due`` only results that wait to be archived, both oldest first.
-Where a result lies is changed by :mod:`gas.storage_table` alone. ``notices`` holds those whose owner is to be told of
-something, see :mod:`gas.notices_table`.
+Indexes: ``of-user`` (``user_id``, ``user_order`` = time and job id) lists a person's jobs, ``of-month``
+(``submit_month``, ``user_order``) everybody's; ``open`` holds only jobs for which somebody still has something to do,
+and ``due`` only results that wait to be archived, both oldest first. Where a result lies is changed by
+:mod:`gas.storage_table` alone. ``notices`` holds those whose owner is to be told of something, see
+:mod:`gas.notices_table`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from gas.notice import Kind, to_tell
 Record = TypeVar("Record")
 
 USER_INDEX = "of-user"
+MONTH_INDEX = "of-month"
 OPEN_INDEX = "open"
 DUE_INDEX = "due"
 #: The one hash key of a sparse index: an item is in the index exactly while it has the attribute.
@@ -478,13 +480,19 @@ class JobsTable:
         return len(rows.items), rows.last_key is not None
 
     def submitted_between(self, after: int, before: int) -> Iterator[str]:
-        """The ids of everybody's jobs submitted from ``after`` on and before ``before``; reads an index whole."""
-        rows = self._table.scan(
-            index=USER_INDEX,
-            filter_expression="user_order BETWEEN :first AND :last",
-            values={":first": f"{after:012d}#", ":last": f"{before:012d}#"},
-        )
-        return (row["job_id"] for row in rows)
+        """The ids of everybody's jobs submitted from ``after`` on and before ``before``, oldest first."""
+        month = submit_month(after)
+        while after < before and month <= submit_month(before - 1):
+            rows = self._table.query(
+                index=MONTH_INDEX,
+                condition="submit_month = :month AND user_order BETWEEN :first AND :last",
+                values={":month": month, ":first": f"{after:012d}#", ":last": f"{before:012d}#"},
+                page=INDEX_PAGE,
+                forward=True,
+            )
+            yield from (row["job_id"] for row in rows)
+            year, number = divmod(int(month[:4]) * 12 + int(month[5:]), 12)
+            month = f"{year:04d}-{number + 1:02d}"
 
     def find(self, job_id: str) -> Job | None:
         """The job, read consistently; ``None`` where there is none."""
@@ -577,11 +585,17 @@ def _trash(item: Item | None) -> Trash | None:
     )
 
 
+def submit_month(submit_time: int) -> str:
+    """The month, in UTC, of POSIX seconds: ``2026-11``."""
+    return time.strftime("%Y-%m", time.gmtime(submit_time))
+
+
 def _new_item(job: Job) -> Item:
     return {
         "job_id": job.job_id,
         "user_id": job.user_id,
         "user_order": f"{job.submit_time:012d}#{job.job_id}",
+        "submit_month": submit_month(job.submit_time),
         "input_file_name": job.input_file_name,
         "name_folded": job.input_file_name.casefold(),
         "reference": job.reference,

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from gas.aws import Aws
 from gas.dynamodb import code
 from gas.job import ArchiveBackend
-from gas.jobs_table import DUE_INDEX, OPEN_INDEX, USER_INDEX
+from gas.jobs_table import DUE_INDEX, MONTH_INDEX, OPEN_INDEX, USER_INDEX
 from gas.notice import NOTICE_INDEX
 from gas.profiles_table import PENDING_INDEX
 
@@ -37,6 +37,7 @@ JOB_INDEXES: dict[str, tuple[Key, Key, tuple[str, ...]]] = {
         ("user_order", "S"),
         ("job_status", "storage_state", "reference", "name_folded"),
     ),
+    MONTH_INDEX: (("submit_month", "S"), ("user_order", "S"), ("user_id",)),
     OPEN_INDEX: (("open", "S"), ("submit_time", "N"), ("job_status",)),
     DUE_INDEX: (("due", "S"), ("due_since", "N"), ("user_id",)),
     NOTICE_INDEX: (("notice", "S"), ("notice_at", "N"), ("user_id",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -285,6 +286,17 @@ def test_backfill_looks_at_every_job_of_its_interval(services: Services) -> None
     assert set(services.jobs.submitted_between(min(submitted), max(submitted) + 1)) == {j.job_id for j in jobs}
     assert set(services.jobs.submitted_between(0, min(submitted))) == set()
     assert list(check(services, after=now - 3600, before=now + 3600)) == []
+
+
+def test_jobs_of_an_interval_are_found_over_the_turn_of_months_and_years(services: Services) -> None:
+    """From November to January, both ends as asked, oldest first."""
+    like = completed_job(services)
+    times = [int(datetime(*day, tzinfo=UTC).timestamp()) for day in ((2025, 11, 30), (2025, 12, 31), (2026, 1, 1))]
+    jobs = [services.jobs.create(replace(like, job_id=new_job_id(), submit_time=at)) for at in times]
+    found = list(services.jobs.submitted_between(times[0], times[2] + 1))
+    assert found == [job.job_id for job in jobs]
+    assert list(services.jobs.submitted_between(times[0] + 1, times[2])) == [jobs[1].job_id]
+    assert list(services.jobs.submitted_between(times[2], times[0])) == []
 
 
 def test_backfill_dates_what_waits_for_nothing(services: Services) -> None:

@@ -14,6 +14,7 @@ from gas.dynamodb import Item
 from gas.findings import Finding
 from gas.inventory import YOUNG_S, inventory
 from gas.job import ArchiveBackend, Job, Output, StorageState, StoredObject, new_job_id
+from gas.jobs_table import submit_month
 from gas.profiles_table import Profile
 from gas.services import Services
 from tests.fakes import ALICE
@@ -117,6 +118,7 @@ class Ground:
                 "job_id": job_id,
                 "user_id": owner.user_id,
                 "user_order": f"{now:012d}#{job_id}",
+                "submit_month": submit_month(now),
                 "outputs": {name: asdict(stored) for name, stored in outputs.items()},
                 **dict.fromkeys(("submit_time", "start_time", "complete_time", "due_since"), now),
             }
