@@ -237,8 +237,10 @@ def _overdue(services: Services) -> Iterator[Finding]:
 
 
 def _settled_repairs(services: Services, job: Job) -> Iterator[Repair]:
+    if job.job_status is not JobStatus.COMPLETED:
+        return
     owner = _owner(services, job)
-    if job.job_status is not JobStatus.COMPLETED or owner is None:
+    if owner is None:
         return
     if job.storage_state is StorageState.HOT:
         since = owner.free_since
