@@ -68,6 +68,10 @@ bench: $(VENV)/.dev ## Measure, one JSON object a line (HUMAN=folder takes real 
 	@$(BIN)/python benchmarks/explore.py $(if $(QUICK),--variants 20000)
 	@$(BIN)/python benchmarks/account.py $(if $(QUICK),--jobs 2000 --rounds 3)
 
+.PHONY: bench-scale
+bench-scale: $(VENV)/.dev ## Measure at a size where one machine is too small; takes hours (QUICK=1 only tries it).
+	@$(BIN)/python benchmarks/scale.py $(if $(QUICK),--quick)
+
 # The environment.
 
 .PHONY: lock

@@ -56,12 +56,12 @@ def human(folder: Path, work: Path) -> Ground:
     return _install("human, 9 x chr21:25-26M", _Pattern(bases, genes, declared, records), work)
 
 
-def seeded(work: Path) -> Ground:
-    """A seeded megabase with 25 genes of 12 exons and 115,000 known variants, nine times over as nine contigs."""
+def seeded(work: Path, *, copies: int = _COPIES) -> Ground:
+    """A seeded megabase with 25 genes of 12 exons and 115,000 known variants, many times over as many contigs."""
     rng = random.Random(21)
     bases, genes = _genes(rng)
     declared = [f'##INFO=<ID={field},Number=.,Type=String,Description="{field}">' for field in _FIELDS]
-    return _install("seeded genome", _Pattern(bases, genes, declared, list(_known(rng, bases))), work)
+    return _install("seeded genome", _Pattern(bases, genes, declared, list(_known(rng, bases))), work, copies=copies)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class _Pattern:
     records: list[tuple[int, str]]
 
 
-def _install(label: str, pattern: _Pattern, work: Path) -> Ground:
-    contigs = [f"c{copy}" for copy in range(1, _COPIES + 1)]
+def _install(label: str, pattern: _Pattern, work: Path, *, copies: int = _COPIES) -> Ground:
+    contigs = [f"c{copy}" for copy in range(1, copies + 1)]
     fasta, gff, source = work / "genome.fa", work / "genes.gff3", work / "known.vcf.gz"
     with fasta.open("w") as out:
         for contig in contigs:

@@ -48,6 +48,14 @@ class Overview(Airflow):
         """DAG runs in state running, by DAG."""
         return Counter(run["dag_id"] for run in self._all("dags/~/dagRuns", "dag_runs", state="running"))
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Every run of a DAG."""
+        return self._all(f"dags/{dag_id}/dagRuns", "dag_runs")
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Every task of a run."""
+        return self._all(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+
     def waits(self, state: str) -> set[TaskInstance]:
         """The waiting tasks that are in this state: ``running`` ones hold a worker slot, ``deferred`` ones do not."""
         return {
@@ -82,6 +90,11 @@ class Person:
         if token is None:
             raise RuntimeError("the web app's page holds no token for forms")
         self._http.headers["X-CSRFToken"] = token[1]
+
+    @property
+    def cookie(self) -> str:
+        """What the person's browser sends with every request."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._http.cookies.jar)
 
     def storage_states(self) -> dict[str, str]:
         """Where the result of each job is, by job, as the API tells."""
