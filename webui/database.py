@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+import flask_appbuilder.security.sqla.models  # noqa: F401 - the people, to whom tables here refer
 from flask_appbuilder import Model
 from sqlalchemy import DateTime, Engine, ForeignKey, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship

@@ -7,7 +7,20 @@ import sys
 import click
 import typer
 
-from gas.cli import account, annotate, jobs, notices, provision, references, stack, storage, table, tokens, variants
+from gas.cli import (
+    account,
+    annotate,
+    jobs,
+    migrate,
+    notices,
+    provision,
+    references,
+    stack,
+    storage,
+    table,
+    tokens,
+    variants,
+)
 from gas.cli.server import EXIT_CODES
 from gas.errors import GasError
 
@@ -22,7 +35,21 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for group in (annotate, references, account, tokens, notices, jobs, table, variants, provision, storage, stack):
+    groups = (
+        annotate,
+        references,
+        account,
+        tokens,
+        notices,
+        jobs,
+        table,
+        variants,
+        provision,
+        migrate,
+        storage,
+        stack,
+    )
+    for group in groups:
         group.register(app)
     return app
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,48 +11,28 @@ from pathlib import Path
 
 import httpx
 
-from gas.local.layout import Layout, StackError, write_private
-from gas.local.variables import SERVICE_ROLE
+from gas import migration
+from gas.local.layout import Layout, write_private
 
 COMMAND = str(Path(sys.executable).parent / "airflow")
 
-_SAID_LINES = 15
 _TIMEOUT_S = 30.0
 
 
 def is_prepared(layout: Layout) -> bool:
-    """Whether the tables are those of the installed version of Airflow, and the administrator exists."""
+    """Whether the tables, roles and users are those of the installed Airflow and of this GAS."""
     done = _done(layout)
-    return done.exists() and done.read_text() == version("apache-airflow")
+    return done.exists() and done.read_text() == _wanted(layout)
 
 
 def prepare(layout: Layout, environment: Mapping[str, str]) -> None:
-    """Make or upgrade Airflow's tables and make its administrator.
+    """Make or upgrade Airflow's tables, its roles, the service user, and an administrator for programs on this machine.
 
-    :raises StackError: with the end of what Airflow said.
+    :raises MigrationFailed: with the end of what was said.
     """
-    _run(environment, "db", "migrate")
     password = f"{layout.secrets.airflow_admin_password}\n"
-    person = ("--firstname", "Airflow", "--lastname", "Administrator", "--email", "admin@gas.invalid")
-    admin = ("--username", "admin", "--role", "Admin", *person)
-    _run(environment, "users", "create", *admin, typed=password * 2)  # an argument would show in the list of processes
-    write_private(_done(layout), version("apache-airflow"))
-
-
-def make_service_user(layout: Layout) -> None:
-    """Make the user with which GAS submits runs, if it is not there. The API server must be up."""
-    user = {
-        "username": "gas-service",
-        "password": layout.secrets.airflow_service_password,
-        "email": "gas-service@gas.invalid",
-        "first_name": "GAS",
-        "last_name": "service",
-        "roles": [{"name": SERVICE_ROLE}],
-    }
-    with _administrator(layout) as airflow:
-        made = airflow.post("/auth/fab/v1/users", json=user)
-    if made.status_code != httpx.codes.CONFLICT:
-        made.raise_for_status()
+    migration.run("gas_airflow.migrate", "--administrator", "admin", environment=environment, typed=password)
+    write_private(_done(layout), _wanted(layout))
 
 
 def knows_dag(layout: Layout, dag_id: str) -> bool:
@@ -75,16 +55,9 @@ def _done(layout: Layout) -> Path:
     return layout.airflow_home / "prepared"
 
 
-def _run(environment: Mapping[str, str], *arguments: str, typed: str = "") -> None:
-    done = subprocess.run(
-        [COMMAND, *arguments],
-        input=typed,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,  # without a terminal a password is read from what is typed here
-    )
-    if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).splitlines()[-_SAID_LINES:])
-        raise StackError(f"airflow {' '.join(arguments[:2])} failed:\n{said}")
+def _wanted(layout: Layout) -> str:
+    """What the migration depends on, as one digest: it takes seconds, which are saved where nothing has changed."""
+    plugin = layout.checkout / "plugins" / "gas_airflow"
+    code = b"".join((plugin / name).read_bytes() for name in ("migrate.py", "roles.py"))
+    versions = [version(name) for name in ("apache-airflow", "apache-airflow-providers-fab")]
+    return hashlib.sha256("\n".join(versions).encode() + code).hexdigest()

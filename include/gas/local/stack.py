@@ -166,8 +166,6 @@ class Stack:
         for component in others:
             with step(component.title, component.address, since=began):
                 self._await(component, began)
-                if component.name == "airflow-api":
-                    airflow.make_service_user(layout)
         with step("Workflows", since=began):
             _until(lambda: airflow.knows_dag(layout, DAG_ID), lambda: "Airflow did not take up the DAG annotate")
 

@@ -15,16 +15,6 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 """The account that moto plays; asking it would cost each worker a call."""
 
-#: What the web app's service user may do in Airflow, and nothing else: start runs, look at them, and run them again.
-SERVICE_ROLE = "GAS service"
-_SERVICE_PERMISSIONS = (
-    ("can_read", "DAGs"),
-    ("can_edit", "DAGs"),  # Airflow asks for it before it lets anybody start a run
-    ("can_read", "DAG Runs"),
-    ("can_create", "DAG Runs"),
-    ("can_edit", "DAG Runs"),  # to run a failed one again
-)
-
 #: Never handed on: they would send GAS to somebody's real account, another Airflow or another Python.
 _FOREIGN = ("AWS_", "AIRFLOW_", "AIRFLOW__", "GLOBUS_SDK_", "PYTHONPATH", "PYTHONHOME", "FLASK_", "GUNICORN_")
 
@@ -104,7 +94,6 @@ def _airflow(layout: Layout) -> dict[str, str]:
     """Airflow's own settings; each name is an option of its configuration, ``AIRFLOW__SECTION__OPTION``."""
     secrets = layout.secrets
     slots = max(4, min(16, 4 * (os.cpu_count() or 1)))
-    role = [{"action": action, "resource": resource} for action, resource in _SERVICE_PERMISSIONS]
     options: dict[str, dict[str, str | int | float | Path]] = {
         "core": {
             "dags_folder": layout.checkout / "dags",
@@ -134,7 +123,6 @@ def _airflow(layout: Layout) -> dict[str, str]:
         "api": {"secret_key": secrets.airflow_secret_key, "base_url": layout.airflow_url, "workers": 1},
         "api_auth": {"jwt_secret": secrets.airflow_jwt_secret},
         "logging": {"colored_console_log": "False"},
-        "fab": {"custom_roles": json.dumps({SERVICE_ROLE: role})},
     }
     connection = {
         "conn_type": "aws",
