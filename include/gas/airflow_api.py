@@ -8,20 +8,69 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from pydantic import SecretStr
 
-from gas.errors import GasError, Unavailable
+from gas.errors import Conflict, GasError, InputError, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0
+#: Airflow makes every run of a backfill before it answers.
+BACKFILL_TIMEOUT_S = 300.0
 #: A token is renewed this long before it expires.
 RENEW_EARLY_S = 60
 #: The states of a DAG run that has not ended.
 AT_WORK = frozenset({"queued", "running"})
+
+
+class Reprocess(StrEnum):
+    """Which past runs of a DAG a backfill does again; those that never were, it does in any case."""
+
+    NONE = "none"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    """Those that succeeded and those that failed."""
+
+
+class AlreadyRunning(Conflict):
+    """Another backfill of the DAG is not complete: Airflow allows one at a time."""
+
+    kind = "already-running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """A backfill as Airflow keeps it. Its runs are of the intervals that begin between ``start`` and ``end``."""
+
+    backfill_id: int
+    dag_id: str
+    start: datetime
+    end: datetime
+    created: datetime
+    is_paused: bool
+    is_complete: bool
+    """Airflow looks every half minute which are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillRuns:
+    """How many runs of a backfill are at work, wait for their turn, or have ended since it was made."""
+
+    at_work: int
+    succeeded: int
+    failed: int
+
+    @property
+    def ended(self) -> int:
+        """Those that have ended, in whatever way."""
+        return self.succeeded + self.failed
 
 
 class AirflowApi:
@@ -106,16 +155,115 @@ class AirflowApi:
         if self.run_state(dag_id, run_id) in AT_WORK:
             _check(self._call("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"}))
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
-        answer = self._send(method, path, body, self._bearer())
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether a DAG's runs wait until somebody switches it on.
+
+        :raises NotFound: Airflow knows no such DAG.
+        """
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotFound(f"Airflow knows no DAG {dag_id}")
+        _check(answer)
+        return bool(answer.json()["is_paused"])
+
+    def backfill_dates(
+        self, dag_id: str, *, start: datetime, end: datetime, reprocess: Reprocess = Reprocess.COMPLETED
+    ) -> list[datetime]:
+        """The intervals that a backfill would run now, by when each begins. Nothing is started.
+
+        Its arguments, and what it raises, are those of :meth:`backfill`.
+        """
+        body = _backfill_body(dag_id, start=start, end=end, reprocess=reprocess)
+        answer = self._call("POST", "/api/v2/backfills/dry_run", body, timeout_s=BACKFILL_TIMEOUT_S)
+        _check_backfill(answer, dag_id)
+        return [datetime.fromisoformat(run["logical_date"]) for run in answer.json()["backfills"]]
+
+    def backfill(
+        self,
+        dag_id: str,
+        *,
+        start: datetime,
+        end: datetime,
+        reprocess: Reprocess = Reprocess.COMPLETED,
+        at_once: int = 4,
+        conf: Mapping[str, Any] | None = None,
+    ) -> Backfill:
+        """Run a DAG's past intervals that begin between two times, both included, and have ended by now.
+
+        :param at_once: at most so many of its runs at a time, beside those of the schedule.
+        :param conf: the runs' Params.
+        :raises AlreadyRunning: another backfill of this DAG is not complete.
+        :raises InputError: the DAG has no schedule, no interval lies in the range, or the Params are refused.
+        :raises NotFound: Airflow knows no such DAG.
+        :raises Unavailable: Airflow does not answer; the backfill may have begun.
+        """
+        body = {
+            **_backfill_body(dag_id, start=start, end=end, reprocess=reprocess),
+            "max_active_runs": at_once,
+            "dag_run_conf": dict(conf or {}),
+        }
+        answer = self._call("POST", "/api/v2/backfills", body, timeout_s=BACKFILL_TIMEOUT_S)
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise AlreadyRunning(f"a backfill of {dag_id} is already running, and Airflow allows one at a time")
+        _check_backfill(answer, dag_id)
+        return _backfill(answer.json())
+
+    def running_backfill(self, dag_id: str) -> Backfill | None:
+        """The backfill of a DAG that is not complete; ``None`` where there is none.
+
+        :raises NotFound: Airflow knows no such DAG.
+        """
+        answer = self._call("GET", f"/api/v2/backfills?{urlencode({'dag_id': dag_id, 'order_by': '-id', 'limit': 1})}")
+        _check_backfill(answer, dag_id)
+        found = [_backfill(one) for one in answer.json()["backfills"]]
+        return found[0] if found and not found[0].is_complete else None
+
+    def backfill_runs(self, backfill: Backfill) -> BackfillRuns:
+        """How far a backfill has come.
+
+        :raises Unavailable: when Airflow does not answer.
+        """
+        runs = [
+            ("run_type", "backfill"),
+            ("logical_date_gte", backfill.start.isoformat()),
+            ("logical_date_lte", backfill.end.isoformat()),
+            ("limit", "1"),
+        ]
+        since = ("end_date_gte", backfill.created.isoformat())
+        return BackfillRuns(
+            at_work=self._count(backfill.dag_id, *runs, *(("state", state) for state in sorted(AT_WORK))),
+            succeeded=self._count(backfill.dag_id, *runs, ("state", "success"), since),
+            failed=self._count(backfill.dag_id, *runs, ("state", "failed"), since),
+        )
+
+    def cancel_backfill(self, backfill: Backfill) -> None:
+        """Start none of its runs any more; those at work go on. One that is complete stays as it is.
+
+        :raises Unavailable: when Airflow does not answer.
+        """
+        answer = self._call("PUT", f"/api/v2/backfills/{backfill.backfill_id}/cancel")
+        if answer.status_code != httpx.codes.CONFLICT:
+            _check(answer)
+
+    def _count(self, dag_id: str, *query: tuple[str, str]) -> int:
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?{urlencode(query)}")
+        _check(answer)
+        return int(answer.json()["total_entries"])
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = TIMEOUT_S
+    ) -> httpx.Response:
+        answer = self._send(method, path, body, self._bearer(), timeout_s=timeout_s)
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # Airflow was given a new signing key
-            answer = self._send(method, path, body, self._bearer(refused=True))
+            answer = self._send(method, path, body, self._bearer(refused=True), timeout_s=timeout_s)
         return answer
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, token: str = "") -> httpx.Response:
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, token: str = "", *, timeout_s: float = TIMEOUT_S
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = self._client().request(method, path, json=body, headers=headers)
+            answer = self._client().request(method, path, json=body, headers=headers, timeout=timeout_s)
         except httpx.HTTPError as error:
             log.warning("Airflow at %s does not answer: %s: %s", self._url, type(error).__name__, error)
             raise Unavailable("the workflow engine does not answer; try again in a minute") from error
@@ -153,6 +301,43 @@ def _check(answer: httpx.Response) -> None:
             f"Airflow refused {answer.request.method} {answer.request.url.path}: "
             f"{answer.status_code} {answer.text[:300]}"
         )
+
+
+def _backfill_body(dag_id: str, *, start: datetime, end: datetime, reprocess: Reprocess) -> dict[str, Any]:
+    return {
+        "dag_id": dag_id,
+        "from_date": start.isoformat(),
+        "to_date": end.isoformat(),
+        "reprocess_behavior": reprocess.value,
+    }
+
+
+def _check_backfill(answer: httpx.Response, dag_id: str) -> None:
+    """Tell what Airflow says of a backfill that cannot be, in a sentence of its own."""
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        raise NotFound(f"Airflow knows no DAG {dag_id}")
+    if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
+        detail = answer.json()["detail"]
+        raise InputError(
+            f"{dag_id} cannot be backfilled so: {detail if isinstance(detail, str) else json.dumps(detail)}"
+        )
+    _check(answer)
+
+
+def _backfill(answer: Mapping[str, Any]) -> Backfill:
+    return Backfill(
+        backfill_id=answer["id"],
+        dag_id=answer["dag_id"],
+        start=_time(answer["from_date"]),
+        end=_time(answer["to_date"]),
+        created=_time(answer["created_at"]),
+        is_paused=bool(answer["is_paused"]),
+        is_complete=answer["completed_at"] is not None,
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _expiry(token: str) -> float:
