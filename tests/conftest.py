@@ -25,6 +25,7 @@ from gas.job import ArchiveBackend
 from gas.local import postgres
 from gas.local.layout import Layout
 from gas.local.stack import Stack
+from tests import permissions
 from tests.faults.tally import COUNTED
 
 if TYPE_CHECKING:
@@ -112,6 +113,22 @@ def _no_foreign_settings() -> Iterator[None]:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watched_aws() -> Iterator[None]:
+    """Every call of AWS is counted to the role that acts."""
+    with pytest.MonkeyPatch.context() as patch:
+        permissions.install(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _within_policies() -> Iterator[None]:
+    """No role does what its IAM policy does not let it do."""
+    permissions.WATCH.forget()
+    yield
+    assert not permissions.WATCH.refused, "; ".join(dict.fromkeys(permissions.WATCH.refused))
 
 
 # The AWS stand-in.

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gas.iam import Role
+from tests.permissions import marked
+
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
@@ -69,3 +72,8 @@ def connected(aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("GAS_AWS_ACCOUNT", "123456789012")
     monkeypatch.setenv("GAS_WORK_DIR", str(tmp_path / "work"))
+    from gas_airflow import connections, triggers
+
+    connect = connections.connected_services
+    monkeypatch.setattr(connections, "connected_services", lambda: marked(connect(), Role.WORKER))
+    monkeypatch.setattr(triggers, "connected_services", lambda: marked(connect(), Role.TRIGGERER))

@@ -33,12 +33,14 @@ from gas.annotation.engine import annotate
 from gas.cli import build_app
 from gas.errors import Unavailable
 from gas.forecast import RecentTimes
+from gas.iam import Role
 from gas.job import Job, JobStatus, Output, Progress, StoredObject, new_job_id
 from gas.provision import provision
 from gas.references import Reference, ReferenceStore, demo_vcf
 from gas.services import Services, build
 from gas.settings import Settings
 from tests.conftest import AwsStandIn, free_ports
+from tests.permissions import acts
 from webui import tokens
 from webui.app import create_app
 
@@ -210,6 +212,7 @@ def services(wired: Services, lasting_aws: AwsStandIn, airflow: FakeAirflow) -> 
 def built_app(wired: Services, globus_server: Globus) -> Flask:
     app = create_app(services=wired)
     app.testing = False  # errors become answers here, as they do in production
+    app.wsgi_app = acts(Role.WEB, app.wsgi_app)
     return app
 
 

@@ -10,6 +10,7 @@ import typer
 from gas.cli import (
     account,
     annotate,
+    iam,
     jobs,
     migrate,
     notices,
@@ -46,6 +47,7 @@ def build_app() -> typer.Typer:
         variants,
         provision,
         migrate,
+        iam,
         storage,
         stack,
     )

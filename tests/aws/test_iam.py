@@ -1,0 +1,204 @@
+"""Each role's IAM policy grants what its code does, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gas import annotate_job, deletion, inventory, notices, reconcile, subscription
+from gas.archive import rebuild, transfer, vault
+from gas.archive.watch import RetrievalWatch
+from gas.iam import Role
+from gas.job import ArchiveBackend, Job, Output, new_job_id
+from gas.profiles_table import Tier
+from gas.provision import provision
+from gas.services import Services, build
+from gas.settings import MIB, Settings
+from tests.fakes import ALICE, FakeAirflow, FakeReferences, fake_annotate, pending_job
+from tests.permissions import ACCOUNT, REGION, WATCH, acting, unused
+from tests.storage import BODIES, DELAY_S, Clock, completed_job, quick_make, stock_taken, thawed
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an installation that sends mail and archives soon."""
+    return Settings(
+        aws_account=ACCOUNT,
+        mail_from="GAS <gas@gas.invalid>",
+        work_dir=tmp_path / "work",
+        references=tmp_path / "references",
+        free_result_ttl_s=DELAY_S,
+    )
+
+
+def installed(settings: Settings, aws: Any, backend: ArchiveBackend, clock: Clock) -> Services:
+    """GAS with this back end, of which nothing is done by a role yet."""
+    chosen = settings.model_copy(update={"archive": backend})
+    list(provision(chosen, session=aws.session, endpoint_url=aws.endpoint_url))
+    made = build(chosen, session=aws.session, endpoint_url=aws.endpoint_url, now=clock)
+    return replace(made, airflow=IdleAirflow(), references=FakeReferences())  # type: ignore[arg-type]  # nothing runs
+
+
+class IdleAirflow(FakeAirflow):
+    """Takes every run, and works at none."""
+
+    def run_state(self, dag_id: str, run_id: str) -> str | None:
+        return None
+
+    def run_again(self, dag_id: str, run_id: str) -> None:
+        self.runs[run_id] = (dag_id, {})
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small parts, quick annotation, no grace, and nothing that is too young to be looked at."""
+    monkeypatch.setattr(annotate_job.annotation, "annotate", fake_annotate)
+    monkeypatch.setattr(rebuild, "make_index", quick_make)
+    monkeypatch.setattr(rebuild, "make_table", quick_make)
+    monkeypatch.setattr(vault, "PART_BYTES", MIB)
+    monkeypatch.setattr(inventory, "YOUNG_S", -3600)
+    monkeypatch.setattr(reconcile, "GRACE_S", -3600)
+
+
+def submitted(services: Services) -> Job:
+    """A job of Alice's that waits for its run."""
+    services.profiles.ensure(ALICE.user_id, name=ALICE.name, email=ALICE.email)
+    job_id = new_job_id()
+    stored = services.objects.input_key(user_id=ALICE.user_id, job_id=job_id)
+    services.objects._aws.s3.put_object(Bucket=services.settings.inputs_bucket, Key=stored, Body=b"a\n")
+    arrived = services.objects.head_input(user_id=ALICE.user_id, job_id=job_id)
+    assert arrived is not None
+    return services.jobs.create(replace(pending_job(job_id=job_id), input=arrived))
+
+
+def litter(services: Services, job: Job) -> None:
+    """What attempts and copies that died for good left: in both buckets, and in the vault."""
+    s3 = services.objects._aws.s3
+    key = services.objects.output_key(Output.LOG, user_id=job.user_id, job_id=job.job_id, attempt="0000-z")
+    for bucket in (services.settings.inputs_bucket, services.settings.results_bucket):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"left")
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    if services.settings.archive is ArchiveBackend.VAULT:
+        description = json.dumps(
+            {"job": job.job_id, "key": job.outputs[Output.VCF].key if job.outputs else key, "token": "0" * 32}
+        )
+        where = {"accountId": "-", "vaultName": services.settings.vault, "archiveDescription": description}
+        services.vault_inventory._aws.glacier.initiate_multipart_upload(**where, partSize=str(MIB))
+
+
+def due_job(services: Services, clock: Clock) -> Job:
+    """A large result whose delay is over."""
+    job = completed_job(services, bodies={**BODIES, Output.VCF: bytes(2 * MIB + 1)})
+    clock.ahead_s += DELAY_S + 1
+    return job
+
+
+def annotates(services: Services, job: Job) -> None:
+    """What a run of ``annotate`` does, also after a try that failed, and when it gives up."""
+    annotate_job.run(services, job_id=job.job_id, attempt="0002-a")
+    notices.job_ended(services, job.job_id)
+    with acting(None):
+        other = submitted(services)
+        services.jobs.start(other.job_id, "0001-a")
+        litter(services, other)
+    annotate_job.give_up(services, job_id=other.job_id, attempt="0001-a", error=None)
+
+
+def archives_all(services: Services) -> None:
+    """What a run of ``archive`` does."""
+    transfer.fan_out(services)
+    for chunk in transfer.due(services, before=services.storage.now()):
+        transfer.archive_all(services, chunk)
+
+
+def restores(services: Services, job: Job) -> None:
+    """What a run of ``restore`` does."""
+    subscription.begin(services, job_id=job.job_id, keep_s=3600, user_id=None, tier_version=None)
+    transfer.ask_all(services, [job.job_id])
+    thawed(services, job.job_id)
+
+
+def repairs(services: Services, clock: Clock) -> None:
+    """What ``reconcile`` and ``inventory`` do about everything that can be left."""
+    with acting(None):
+        litter(services, due_job(services, clock))
+        deleted, cancelled = submitted(services), submitted(services)
+        litter(services, deleted)
+        services.storage.mark_deleting(deleted)
+        services.jobs.cancel(cancelled.job_id, ALICE.user_id)
+    list(reconcile.reconcile(services))
+    list(reconcile.check(services, after=0, before=services.storage.now() + 1))
+    request = services.vault_inventory.request()
+    with acting(None):
+        listed = stock_taken(services)
+    if request:
+        services.vault_inventory.latest()
+    list(inventory.inventory(services, vault_inventory=listed))
+    clock.ahead_s += deletion.TOMBSTONE_S + 1
+    list(reconcile.reconcile(services))
+
+
+def test_worker_is_granted_what_it_does(settings: Settings, aws: Any) -> None:
+    """Annotating, archiving, restoring, telling and repairing need each permission of a worker, and no other."""
+    for backend in ArchiveBackend:
+        clock = Clock()
+        services = installed(settings, aws, backend, clock)
+        job = submitted(services)
+        with acting(Role.WORKER):
+            annotates(services, job)
+        cold = due_job(services, clock)
+        services.profiles.set_tier(ALICE.user_id, Tier.PREMIUM)
+        services.profiles.set_tier(ALICE.user_id, Tier.FREE)
+        with acting(Role.WORKER):
+            notices.warn(services)
+            notices.deliver(services)
+        clock.ahead_s += DELAY_S + 1
+        with acting(Role.WORKER):
+            archives_all(services)
+            restores(services, cold)
+            repairs(services, clock)
+    assert unused(Role.WORKER) == []
+
+
+def test_triggerer_is_granted_what_it_does(settings: Settings, aws: Any) -> None:
+    """Looking after retrievals and inventories needs each permission of a triggerer, and no other."""
+    for backend in ArchiveBackend:
+        clock = Clock()
+        services = installed(settings, aws, backend, clock)
+        job = due_job(services, clock)
+        archives_all(services)
+        subscription.begin(services, job_id=job.job_id, keep_s=3600, user_id=None, tier_version=None)
+        retrieval = transfer.ask(services, job.job_id)
+        assert retrieval is not None
+        asked = services.vault_inventory.ask()
+        watch = RetrievalWatch(services)
+        told = False
+        while not told:
+            with acting(Role.TRIGGERER):
+                watch.look([retrieval])
+                told = watch.await_wake([retrieval], 1)
+        if asked:
+            with acting(Role.TRIGGERER):
+                services.vault_inventory.status(asked)
+    assert unused(Role.TRIGGERER) == []
+
+
+def test_call_without_a_permission_is_seen(settings: Settings, aws: Any) -> None:
+    """What a role's policy does not grant is held against it, also in a pool's thread; others may do it."""
+    services = installed(settings, aws, ArchiveBackend.STORAGE_CLASS, Clock())
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{settings.completed_topic}"
+
+    def publish() -> None:
+        services.objects._aws.sns.publish(TopicArn=topic, Message="not the web app's to say")
+
+    publish()
+    assert WATCH.refused == []
+    with acting(Role.WEB), ThreadPoolExecutor() as threads:
+        threads.submit(publish).result()
+    assert WATCH.refused == [f"web is not granted sns:Publish on {topic}"]
+    WATCH.forget()
