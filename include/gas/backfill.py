@@ -41,10 +41,12 @@ def begin(
     reprocess: Reprocess,
     at_once: int,
     conf: Mapping[str, Any] | None = None,
+    told: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Backfill:
     """Begin a backfill. One whose runs have all ended, and which Airflow has not closed yet, is waited for.
 
+    :param told: hears why there is a wait.
     :raises AlreadyRunning: another one is at work, with how far it is.
     :raises Conflict: the DAG is paused, and its runs would wait.
     """
@@ -59,6 +61,8 @@ def begin(
             runs = airflow.backfill_runs(other) if other else None
             if other and runs and (runs.at_work or patience <= 0):
                 raise AlreadyRunning(_busy(other, runs)) from None
+        if patience == CLOSING_S:
+            told(f"The runs of an earlier backfill of {dag_id} have ended; waiting until Airflow has closed it.")
         patience -= POLL_S
         sleep(POLL_S)
 

@@ -10,6 +10,7 @@ import typer
 from gas.cli import (
     account,
     annotate,
+    backfill,
     iam,
     jobs,
     migrate,
@@ -49,6 +50,7 @@ def build_app() -> typer.Typer:
         migrate,
         iam,
         storage,
+        backfill,
         stack,
     )
     for group in groups:

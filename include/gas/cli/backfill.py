@@ -105,7 +105,7 @@ def backfill(
         if dry_run or not dates:
             _tell_plan(dag_id, dates, as_json=as_json)
             return
-        begun = begin(airflow, dag_id, start=start, end=end, reprocess=reprocess, at_once=at_once, conf=conf)
+        begun = begin(airflow, dag_id, start=start, end=end, reprocess=reprocess, at_once=at_once, conf=conf, told=say)
         _follow(airflow, begun, as_json=as_json)
     finally:
         airflow.close()
