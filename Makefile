@@ -48,6 +48,10 @@ test-long: $(VENV)/.dev browser ## Run the exhaustive and long tests.
 	$(BIN)/pytest -m "long and not live" $(PARALLEL)
 	$(BIN)/pytest -m "long and live"
 
+.PHONY: pictures
+pictures: $(VENV)/.dev browser ## Take the pictures in docs/ anew.
+	PICTURES=docs/pictures $(BIN)/pytest -q tests/browser/test_pictures.py
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types.
 	$(BIN)/ruff check
