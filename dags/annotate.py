@@ -21,12 +21,15 @@ owner, if mail service and webhook answer at once; otherwise `notify` does. Prog
 - *A deleted job*: whatever its attempts put is deleted, and the run succeeds.
 - *Clearing a run* is always safe. A job that has ended stays as it is; another result is always another job.
 
+- *A task that hangs* is killed after `GAS_ENGINE_TIMEOUT_S` and six hours more, and tried again.
+
 **Settings.** `GAS_MAX_RUNNING_JOBS` bounds the runs and tasks at once, `GAS_PROCESSORS` what one job may use,
 `GAS_AWS_CONN_ID` names the AWS connection.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag, task
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 settings = Settings.from_environment()
+
+#: The engine has a limit of its own; the transfers before and after it have the rest.
+AT_MOST = timedelta(seconds=settings.engine_timeout_s) + timedelta(hours=6)
 
 
 def attempt_of(ti: RuntimeTaskInstanceProtocol) -> str:
@@ -66,14 +72,20 @@ def give_up(context: Any) -> None:
     dag_id=DAG_ID,
     schedule=None,
     params={
-        "job_id": Param(type="string", pattern=JOB_ID.pattern, description="the job to carry out"),
-        "user_id": Param(None, type=["null", "string"], description="its owner, in case the job is deleted meanwhile"),
+        "job_id": Param(type="string", pattern=JOB_ID.pattern, title="Job", description="The job to carry out."),
+        "user_id": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\S{1,255}$",
+            title="Owner",
+            description="Set by GAS, in case the job is deleted meanwhile.",
+        ),
     },
     doc_md=__doc__,
     tags=["gas", "jobs"],
     max_active_runs=settings.max_running_jobs,
     max_active_tasks=settings.max_running_jobs,
-    default_args=task_defaults(),
+    default_args=task_defaults(at_most=AT_MOST),
 )
 def annotate() -> None:
     """One run, one job."""

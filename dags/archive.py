@@ -12,8 +12,11 @@ version last. Who upgrades before the commit keeps the result where it is.
 **When something goes wrong.** Every step may be repeated: retries, cleared tasks and killed workers lose nothing. What
 has been left half-way is finished by `reconcile`, also where this DAG is paused.
 
-**Backfills.** `airflow backfill create --dag-id archive --from-date ... --to-date ...` archives what came due in past
-intervals, and only that. A run started by hand archives what is due now.
+**Backfills.** `gas backfill archive --from 2026-11-01 --to 2026-11-07`, or Airflow's own page, command and API, archive
+what came due in past intervals, and only that, in any order and as often as you like.
+
+**By hand.** A run started by hand archives what is due now. Trigger with `{"dry_run": true}` to have it told in the log
+of `due` and nothing archived; in a backfill that is `--conf '{"dry_run": true}'`.
 
 **Settings.** `GAS_FREE_RESULT_TTL` (seconds, 300 unless set), `GAS_ARCHIVE_INTERVAL`, `GAS_ARCHIVE` (`storage-class` or
 `vault`), `GAS_INSTALLED` (the day of installation, before which there is nothing to archive).
@@ -22,12 +25,12 @@ intervals, and only that. A run started by hand archives what is due now.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DeltaDataIntervalTimetable, dag, task
+from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
 
 from gas.settings import Settings
-from gas_airflow.defaults import task_defaults
+from gas_airflow.defaults import jobs_label, task_defaults
 from gas_airflow.sensors import FreeUserDelaySensor
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ CHUNKS = 512
     schedule=DeltaDataIntervalTimetable(settings.archive_interval),
     start_date=datetime.combine(settings.installed, time(), UTC),
     catchup=False,
+    params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be archived.")},
     doc_md=__doc__,
     tags=["gas", "storage"],
     max_active_runs=settings.waiting_runs + 8,
@@ -54,20 +58,27 @@ def archive() -> None:
     """One interval: wait, list, archive."""
 
     @task
-    def due(before: int, dag_run: DagRunProtocol) -> list[list[str]]:
+    def due(before: int, dag_run: DagRunProtocol, params: dict[str, Any]) -> list[list[str]]:
         """Chunks of job ids whose results are to be archived; a backfill keeps to its own interval."""
+        import logging
         from itertools import islice
 
         from gas.archive import transfer
         from gas_airflow.connections import connected_services
 
         services = connected_services()
-        transfer.fan_out(services)
+        if not params["dry_run"]:
+            transfer.fan_out(services)
         start = dag_run.data_interval_start if dag_run.run_type == "backfill" else None
         after = int(start.timestamp()) if start else None
-        return list(islice(transfer.due(services, before=before, after=after), CHUNKS))
+        chunks = list(islice(transfer.due(services, before=before, after=after), CHUNKS))
+        if not params["dry_run"]:
+            return chunks
+        for job_id in (job_id for chunk in chunks for job_id in chunk):
+            logging.getLogger(transfer.__name__).info("job %s: would be archived", job_id)
+        return []
 
-    @task(task_id="archive")
+    @task(task_id="archive", map_index_template=jobs_label("task.op_kwargs['chunk']"))
     def archive_chunk(chunk: list[str], before: int) -> dict[str, int]:
         """Archive one chunk; how many results came to what."""
         from gas.archive import transfer

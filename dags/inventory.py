@@ -41,7 +41,7 @@ settings = Settings.from_environment()
     schedule=DeltaDataIntervalTimetable(timedelta(days=1)),
     start_date=datetime.combine(settings.installed, time(), UTC),
     catchup=False,
-    params={"dry_run": Param(False, type="boolean", description="only tell what would be deleted")},
+    params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be deleted.")},
     doc_md=__doc__,
     tags=["gas", "storage"],
     max_active_runs=1,

@@ -7,12 +7,14 @@ of plan that was not worked off, and goes on where an actor stopped: jobs that w
 results whose completion nobody was told of, archives and restores that were left half-way, trash, deletions. The log
 has a line for each. What cannot be repaired is told there and in the record, and never deleted.
 
-**Backfills.** `airflow backfill create --dag-id reconcile --from-date ... --to-date ...` checks every record of the
-jobs that were *submitted* in each interval, open or not, and looks whether their results are where the record says.
+**Backfills.** `gas backfill reconcile --from 2026-11-01T00:00 --to 2026-11-01T12:00`, or Airflow's own page, command
+and API, check every record of the jobs that were *submitted* in each interval, open or not, and look whether their
+results are where the record says; in any order and as often as you like.
 
 **When something goes wrong.** Trouble with one record stops no other. The task then fails and is tried again.
 
-**By hand.** `gas reconcile --dry-run` tells what a run would do.
+**By hand.** `gas reconcile --dry-run` tells what a run would do. So does a run triggered with `{"dry_run": true}`, in
+its log; in a backfill that is `--conf '{"dry_run": true}'`.
 
 **Settings.** `GAS_INSTALLED` (the day of installation).
 """
@@ -20,9 +22,9 @@ jobs that were *submitted* in each interval, open or not, and looks whether thei
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DeltaDataIntervalTimetable, dag, task
+from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
 
 from gas.settings import Settings
 from gas_airflow.defaults import task_defaults
@@ -38,6 +40,7 @@ settings = Settings.from_environment()
     schedule=DeltaDataIntervalTimetable(timedelta(minutes=5)),
     start_date=datetime.combine(settings.installed, time(), UTC),
     catchup=False,
+    params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be repaired.")},
     doc_md=__doc__,
     tags=["gas", "storage"],
     max_active_runs=1,
@@ -48,7 +51,7 @@ def reconcile() -> None:
     """One look at all that is open."""
 
     @task(task_id="reconcile")
-    def repair(dag_run: DagRunProtocol) -> int:
+    def repair(dag_run: DagRunProtocol, params: dict[str, Any]) -> int:
         """Repair what is found; how much that was."""
         import logging
 
@@ -56,12 +59,13 @@ def reconcile() -> None:
         from gas_airflow.connections import connected_services
         from gas_airflow.findings import told
 
-        services = connected_services()
+        services, dry_run = connected_services(), params["dry_run"]
         if dag_run.run_type == "backfill":
             start, end = dag_run.data_interval_start, dag_run.data_interval_end
-            findings = reconcile.check(services, after=int(start.timestamp()), before=int(end.timestamp()))
+            after, before = int(start.timestamp()), int(end.timestamp())
+            findings = reconcile.check(services, after=after, before=before, dry_run=dry_run)
         else:
-            findings = reconcile.reconcile(services)
+            findings = reconcile.reconcile(services, dry_run=dry_run)
         return told(findings, logging.getLogger(reconcile.__name__))
 
     repair()

@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from gas.errors import InputError, NotFound
 from gas.job import JOB_ID
-from gas_airflow.defaults import task_defaults
+from gas_airflow.defaults import jobs_label, task_defaults
 from gas_airflow.sensors import GlacierRetrievalSensor
 
 
@@ -34,11 +34,33 @@ from gas_airflow.sensors import GlacierRetrievalSensor
     schedule=None,
     params={
         "job_id": Param(
-            None, type=["null", "string"], pattern=JOB_ID.pattern, description="one job to bring back, by its id"
+            None,
+            type=["null", "string"],
+            pattern=JOB_ID.pattern,
+            title="Job",
+            description="One job to bring back, by its id.",
         ),
-        "keep": Param(None, type=["null", "integer"], minimum=0, description="seconds to keep that one job at least"),
-        "user_id": Param(None, type=["null", "string"], pattern=r"^[0-9a-f-]{36}$", description="set by an upgrade"),
-        "tier_version": Param(None, type=["null", "integer"], minimum=1, description="set by an upgrade"),
+        "keep": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            title="Keep (s)",
+            description="Seconds to keep that one job at least.",
+        ),
+        "user_id": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^[0-9a-f-]{36}$",
+            title="Person",
+            description="Set by an upgrade; leave it empty.",
+        ),
+        "tier_version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Version of the plan",
+            description="Set by an upgrade; leave it empty.",
+        ),
     },
     doc_md=__doc__,
     tags=["gas", "storage"],
@@ -66,7 +88,8 @@ def restore() -> None:
         except (InputError, NotFound) as error:
             raise AirflowFailException(str(error)) from error
 
-    GlacierRetrievalSensor.partial(task_id="retrieve").expand(job_ids=begin())
+    label = jobs_label("task.job_ids")
+    GlacierRetrievalSensor.partial(task_id="retrieve", map_index_template=label).expand(job_ids=begin())
 
 
 restore()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,52 @@ def test_every_task_has_an_owner_and_is_retried(dag_bag: DagBag) -> None:
         assert task.max_retry_delay is not None
 
 
+def test_every_task_has_an_end(dag_bag: DagBag) -> None:
+    """What hangs is killed, so that no worker slot is lost for good."""
+    for dag in dag_bag.dags.values():
+        for task in dag.tasks:
+            assert task.execution_timeout is not None, f"{dag.dag_id}.{task.task_id}"
+            assert timedelta(0) < task.execution_timeout <= timedelta(days=2), f"{dag.dag_id}.{task.task_id}"
+
+
+def test_every_task_explains_itself(dag_bag: DagBag) -> None:
+    """Each task of a function's shows what it does and returns; Airflow shows nothing of a sensor or a mapped task."""
+    from airflow.sdk import BaseSensorOperator
+
+    for dag in dag_bag.dags.values():
+        for task in dag.tasks:
+            if not task.is_mapped and not isinstance(task, BaseSensorOperator):
+                assert task.doc_md, f"{dag.dag_id}.{task.task_id}"
+
+
+def test_mapped_tasks_are_labelled_by_their_jobs(dag_bag: DagBag) -> None:
+    """In Airflow's list of a task's instances each is called by its first job, not by a number."""
+    mapped = [task for dag in dag_bag.dags.values() for task in dag.tasks if task.is_mapped]
+    assert {task.task_id for task in mapped} >= {"archive", "retrieve"}
+    for task in mapped:
+        assert task.partial_kwargs.get("map_index_template"), f"{task.dag_id}.{task.task_id}"
+
+
+@pytest.mark.parametrize(("ids", "label"), [(["a"], "a"), (["a", "b", "c"], "a and 2 more")], ids=["one", "several"])
+def test_label_names_the_first_job(ids: list[str], label: str) -> None:
+    """A set of one job is called by it, a larger one by its first and how many more there are."""
+    from jinja2 import Environment
+
+    from gas_airflow.defaults import jobs_label
+
+    template = Environment(autoescape=True).from_string(jobs_label("task.op_kwargs['chunk']"))
+    assert template.render(task={"op_kwargs": {"chunk": ids}}) == label
+
+
 def test_every_param_is_validated(dag_bag: DagBag) -> None:
-    """Each Param has a type, and text is bound by a pattern or a list of values."""
+    """Each Param has a type and its words in the form, and text is bound by a pattern or a list of values."""
     for dag in dag_bag.dags.values():
         for name in dag.params:
             schema = dag.params.get_param(name).schema
             assert "type" in schema, f"{dag.dag_id}: {name}"
-            if schema["type"] == "string":
+            assert schema.get("title"), f"{dag.dag_id}: {name}"
+            assert dag.params.get_param(name).description, f"{dag.dag_id}: {name}"
+            if "string" in schema["type"]:
                 assert {"pattern", "enum", "format"} & set(schema), f"{dag.dag_id}: {name}"
 
 

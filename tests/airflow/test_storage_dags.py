@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = AIRFLOWS_OWN_WARNINGS
 
 DELAY_S = 10
+DRY, WET = {"dry_run": True}, {"dry_run": False}
 
 
 @pytest.fixture(params=list(ArchiveBackend))
@@ -158,7 +159,8 @@ def test_backfill_keeps_to_its_own_interval(dag_bag: DagBag, services: Services,
     since = datetime.fromtimestamp(job.due_since, UTC)
 
     def found(run_type: str, start: datetime) -> list[list[str]]:
-        return due(before=job.due_since + 1, dag_run=SimpleNamespace(run_type=run_type, data_interval_start=start))
+        run = SimpleNamespace(run_type=run_type, data_interval_start=start)
+        return due(before=job.due_since + 1, dag_run=run, params=WET)
 
     later = since + timedelta(seconds=1)
     assert found("scheduled", later) == found("backfill", since) == [[job.job_id]]
@@ -175,9 +177,22 @@ def test_backfill_of_reconcile_looks_at_jobs_of_its_interval(dag_bag: DagBag, se
     def run(start: datetime) -> Any:
         return SimpleNamespace(run_type="backfill", data_interval_start=start, data_interval_end=start + minute)
 
-    assert repair(run(submitted - 2 * minute)) == 0
-    assert repair(run(submitted)) == 1
+    assert repair(run(submitted - 2 * minute), WET) == 0
+    assert repair(run(submitted), DRY) == 1
+    assert not services.jobs.get(job.job_id).storage_error
+    assert repair(run(submitted), WET) == 1
     assert services.jobs.get(job.job_id).storage_error
+
+
+def test_dry_run_of_archive_only_tells(
+    dag_bag: DagBag, services: Services, job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What would be archived is in the log of ``due``, and stays where it is."""
+    run, due = SimpleNamespace(run_type="manual"), dag_bag.dags["archive"].get_task("due").python_callable
+    with caplog.at_level("INFO"):
+        assert due(before=job.due_since + 1, dag_run=run, params=DRY) == []
+    assert f"job {job.job_id}: would be archived" in caplog.messages
+    assert due(before=job.due_since + 1, dag_run=run, params=WET) == [[job.job_id]]
 
 
 def test_few_runs_of_archive_wait(dag_bag: DagBag) -> None:
