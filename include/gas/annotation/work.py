@@ -300,11 +300,22 @@ class Work:
         with self._timed("write"):
             text = result_header([part.header for part in parts], header_lines(task.reference, chosen))
             bgzf.join(text, [part.vcf for part in parts], vcf)
-        with self._timed("index"):
-            form = "-t"
-            if any(contig.length > _TABIX_MAX for contig in task.reference.contigs):
-                form, index = "-c", vcf.with_name(f"{vcf.name}.csi")
+        form = "-t"
+        if any(contig.length > _TABIX_MAX for contig in task.reference.contigs):
+            form, index = "-c", vcf.with_name(f"{vcf.name}.csi")
+
+        def make_index() -> float:
+            began = time.perf_counter()
             bcftools("index", form, "-f", "-o", str(index), str(vcf), log=task.folder / "index.log")
+            return time.perf_counter() - began
+
+        def take_index(seconds: float) -> None:
+            state.timings["index"] += seconds
+
+        if task.processors > 1:  # while the tables are joined here
+            self._children.start("indexing", make_index, take_index)
+        else:
+            take_index(make_index())
         table, log, summary = (
             stem.with_name(stem.name + end) for end in (".parquet", ".vcf.count.log", ".summary.json")
         )
@@ -331,7 +342,8 @@ class Work:
             summary=summary,
             work_dir=task.folder,
         )
-        timings["report"] = round(time.perf_counter() - began, 4)
+        self._children.finish()
+        timings |= {"report": round(time.perf_counter() - began, 4), "index": round(state.timings["index"], 4)}
         return Outcome(
             vcf=vcf, index=index, log=log, summary=summary, table=table,
             counts=said["counts"], notes=notes, timings=timings,
