@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "gas-service"
     airflow_password: SecretStr = SecretStr("")
+    # Who may sign in at Airflow's pages: Globus subs, usernames (name@provider), and groups as group:ID.
+    airflow_admins: Annotated[frozenset[str], NoDecode] = frozenset()
+    airflow_operators: Annotated[frozenset[str], NoDecode] = frozenset()
+    airflow_viewers: Annotated[frozenset[str], NoDecode] = frozenset()
 
     # The web app.
     web_url: str = "http://localhost:8000"
@@ -127,7 +131,7 @@ class Settings(BaseSettings):
     upload_link_s: int = Field(default=3600, ge=60, le=43200)
     download_link_s: int = Field(default=300, ge=10, le=43200)
 
-    @field_validator("admins", mode="before")
+    @field_validator("admins", "airflow_admins", "airflow_operators", "airflow_viewers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return frozenset(value.replace(",", " ").split()) if isinstance(value, str) else value

@@ -74,6 +74,7 @@ class Narrator:
         self.console.print()
         self.console.print(f"[bold]GAS[/]      {layout.web_url}   sign in with Globus and pick Alice, Bob or Carol")
         self.console.print(
-            f"[bold]Airflow[/]  {layout.airflow_url}   user admin, password {layout.secrets.airflow_admin_password}"
+            f"[bold]Airflow[/]  {layout.airflow_url}   the same: Alice administrates, Bob operates; "
+            f"programs are admin, password {layout.secrets.airflow_admin_password}"
         )
         self.console.print(f"[bold]Mail[/]     {layout.outbox_url}   what GAS would have sent")

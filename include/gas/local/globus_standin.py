@@ -19,6 +19,9 @@ ALICE = "11111111-1111-4111-8111-111111111111"
 BOB = "22222222-1111-4111-8111-111111111111"
 CAROL = "33333333-1111-4111-8111-111111111111"
 
+#: A group of Globus's with Bob in it.
+OPERATORS = "55555555-1111-4111-8111-111111111111"
+
 _GLOBUS_ID = "41143743-f3c8-4d60-bbdb-eeecaba85bd9"  # the identity providers' real ids
 _CHICAGO = "0dcf5063-bffd-40f7-b403-24f97e32fa47"
 
@@ -36,8 +39,8 @@ def _person(username: str, name: str, email: str, organization: str | None, *, p
 def seed(layout: Layout, *, environment: Mapping[str, str] = os.environ, issuer: str = "") -> dict[str, Any]:
     """What the stand-in knows at start.
 
-    :param environment: what ``GAS_GLOBUS_CLIENT_ID``, ``GAS_GLOBUS_CLIENT_SECRET`` and ``GAS_WEB_URL`` name goes before
-        what the layout says.
+    :param environment: what ``GAS_GLOBUS_CLIENT_ID``, ``GAS_GLOBUS_CLIENT_SECRET``, ``GAS_WEB_URL`` and
+        ``GAS_AIRFLOW_PUBLIC_URL`` name goes before what the layout says.
     :param issuer: its own address, as browsers and services reach it; the layout's when empty.
 
     Alice has two linked identities; Carol has Alice's e-mail address, as Globus allows, and is another person.
@@ -46,6 +49,7 @@ def seed(layout: Layout, *, environment: Mapping[str, str] = os.environ, issuer:
     client_id = environment.get("GAS_GLOBUS_CLIENT_ID") or secrets.globus_client_id
     client_secret = environment.get("GAS_GLOBUS_CLIENT_SECRET") or secrets.globus_client_secret
     web_url = environment.get("GAS_WEB_URL") or layout.web_url
+    airflow_url = environment.get("GAS_AIRFLOW_PUBLIC_URL") or layout.airflow_url
     alice = "alice@uchicago.example"
     return {
         "oidc": {"issuer": issuer or layout.globus_url, "signed_token_clock": "wall"},
@@ -66,11 +70,15 @@ def seed(layout: Layout, *, environment: Mapping[str, str] = os.environ, issuer:
             },
             CAROL: {"identities": {CAROL: _person("carol@globusid.org", "Carol", alice, None, provider=_GLOBUS_ID)}},
         },
+        "groups": {OPERATORS: {"name": "GAS operators", "memberships": {BOB: {"username": "bob@globusid.org"}}}},
         "clients": {
             client_id: {
                 "secret": client_secret,
                 "name": "GAS",
-                "redirect_uris": [f"{web_url}/oauth-authorized/globus"],
+                "redirect_uris": [
+                    f"{web_url}/oauth-authorized/globus",
+                    f"{airflow_url}/auth/oauth-authorized/globus",
+                ],
             },
             secrets.globus_script_id: {"secret": secrets.globus_script_secret, "name": "A script that uses GAS"},
         },

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from gas.local import globus_standin
 from gas.local.layout import Layout
 from gas.settings import Settings
 
@@ -20,7 +21,13 @@ _FOREIGN = ("AWS_", "AIRFLOW_", "AIRFLOW__", "GLOBUS_SDK_", "PYTHONPATH", "PYTHO
 
 
 #: What the local stack sets and anybody may set otherwise: mail goes to its outbox, webhooks may lead to this machine.
-_DEFAULTS = {"GAS_MAIL_FROM": "GAS <gas@gas.invalid>", "GAS_WEBHOOK_PRIVATE": "1"}
+#: Alice administrates Airflow, Bob operates it as a member of a Globus group, and Carol does not get in.
+_DEFAULTS = {
+    "GAS_MAIL_FROM": "GAS <gas@gas.invalid>",
+    "GAS_WEBHOOK_PRIVATE": "1",
+    "GAS_AIRFLOW_ADMINS": "alice@globusid.org",
+    "GAS_AIRFLOW_OPERATORS": f"group:{globus_standin.OPERATORS}",
+}
 
 
 def stack_variables(layout: Layout) -> dict[str, str]:
@@ -87,6 +94,7 @@ def _stand_ins(layout: Layout) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "GLOBUS_SDK_SERVICE_URL_AUTH": f"{layout.globus_url}/",
+        "GLOBUS_SDK_SERVICE_URL_GROUPS": f"{layout.globus_url}/",
     }
 
 
@@ -122,6 +130,10 @@ def _airflow(layout: Layout) -> dict[str, str]:
         "dag_processor": {"refresh_interval": 30, "parsing_processes": 1},
         "api": {"secret_key": secrets.airflow_secret_key, "base_url": layout.airflow_url, "workers": 1},
         "api_auth": {"jwt_secret": secrets.airflow_jwt_secret},
+        "fab": {
+            "config_file": layout.checkout / "plugins" / "gas_airflow" / "webserver_config.py",
+            "session_max_lifetime_minutes": 8 * 60,  # after which Globus, and the lists, are asked again
+        },
         "logging": {"colored_console_log": "False"},
     }
     connection = {

@@ -1,0 +1,6 @@
+"""FAB's configuration in Airflow's API server, where ``[fab] config_file`` names this file."""
+
+from gas.settings import Settings
+from gas_airflow.sign_in import configuration
+
+globals().update(configuration(Settings.from_environment()))
