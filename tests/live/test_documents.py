@@ -26,7 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Blocks of what is no command.
-OTHER_LANGUAGES = frozenset({"text", "python", "json", "ini", "yaml"})
+OTHER_LANGUAGES = frozenset({"mermaid", "text", "python", "json", "ini", "yaml"})
 #: What cannot be run from here, and why it need not be.
 ELSEWHERE = {
     "make demo": "the clone's own stack would be one more; CI runs it",
