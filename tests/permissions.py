@@ -107,8 +107,8 @@ def _other(service: str) -> Any:
             return  # everybody may ask who he is
         if service == "sns":
             name = parameters.get("Name")
-            arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" if name else parameters["TopicArn"]
-            yield f"sns:{operation}", arn
+            arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" if name else parameters.get("TopicArn", "*")
+            yield f"sns:{operation}", arn  # a subscription is no resource that a policy could name
         elif service == "sqs":
             name = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
             yield f"sqs:{operation.removesuffix('Batch')}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"

@@ -27,6 +27,7 @@ class Role(StrEnum):
     WEB = "web"
     WORKER = "worker"
     TRIGGERER = "triggerer"
+    OPERATOR = "operator"
 
 
 class On(StrEnum):
@@ -51,6 +52,7 @@ class On(StrEnum):
     VAULT = "vault"
     SENDER = "sender"
     SENDERS = "senders"
+    SUBSCRIPTIONS = "subscriptions"
 
 
 _STORED = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
@@ -67,6 +69,7 @@ _REPAIR: Mapping[On, tuple[str, ...]] = {
     On.RESULT_OBJECTS: (*_CLEARED, "s3:PutObject"),
     On.COLD_OBJECTS: ("s3:RestoreObject",),
     On.COMPLETED_TOPIC: ("sns:Publish",),
+    On.THAW_TOPIC: ("sns:Publish",),  # who asks a vault for something names the topic that is told
     On.VAULT: (
         "glacier:UploadArchive",
         "glacier:InitiateMultipartUpload",
@@ -77,10 +80,61 @@ _REPAIR: Mapping[On, tuple[str, ...]] = {
         "glacier:DeleteArchive",
         "glacier:InitiateJob",
         "glacier:ListJobs",
-        "glacier:DescribeJob",
         "glacier:GetJobOutput",
     ),
 }
+
+#: What it takes to see whether all stands as it should, and to set right what does not.
+_PROVISION: Mapping[On, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (On.JOBS, On.PROFILES),
+        (
+            "dynamodb:DescribeTable",
+            "dynamodb:CreateTable",
+            "dynamodb:UpdateTable",
+            "dynamodb:DescribeContinuousBackups",
+            "dynamodb:UpdateContinuousBackups",
+        ),
+    ),
+    **dict.fromkeys(
+        (On.INPUTS, On.RESULTS),
+        (
+            "s3:CreateBucket",
+            "s3:ListBucket",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:GetBucketVersioning",
+            "s3:PutBucketVersioning",
+            "s3:GetEncryptionConfiguration",
+            "s3:PutEncryptionConfiguration",
+            "s3:GetLifecycleConfiguration",
+            "s3:PutLifecycleConfiguration",
+            "s3:GetBucketCORS",
+            "s3:PutBucketCORS",
+        ),
+    ),
+    **dict.fromkeys(
+        (On.COMPLETED_TOPIC, On.RESTORE_TOPIC, On.THAW_TOPIC),
+        ("sns:GetTopicAttributes", "sns:CreateTopic", "sns:ListSubscriptionsByTopic", "sns:Subscribe"),
+    ),
+    On.SUBSCRIPTIONS: ("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes"),
+    **dict.fromkeys(
+        (On.COMPLETED_QUEUE, On.RESTORE_QUEUE, On.THAW_QUEUE, On.WAKE_QUEUE),
+        ("sqs:GetQueueUrl", "sqs:CreateQueue", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes"),
+    ),
+    On.SENDERS: ("ses:GetIdentityVerificationAttributes", "ses:VerifyEmailIdentity"),
+    On.VAULT: ("glacier:DescribeVault", "glacier:CreateVault"),
+}
+_TELL_OF_RESTORES: Mapping[On, tuple[str, ...]] = {
+    On.RESULTS: ("s3:GetBucketNotification", "s3:PutBucketNotification"),
+    On.THAW_TOPIC: ("sns:SetTopicAttributes",),
+}
+
+
+def _together(*parts: Mapping[On, tuple[str, ...]]) -> Mapping[On, tuple[str, ...]]:
+    every = dict.fromkeys(thing for part in parts for thing in part)
+    return {thing: tuple(dict.fromkeys(a for part in parts for a in part.get(thing, ()))) for thing in every}
+
 
 GRANTS: Mapping[Role, Mapping[On, tuple[str, ...]]] = {
     Role.WEB: {
@@ -100,8 +154,8 @@ GRANTS: Mapping[Role, Mapping[On, tuple[str, ...]]] = {
         On.INPUTS: _STORED,
         On.INPUT_OBJECTS: _CLEARED,
         On.RESTORE_TOPIC: ("sns:Publish",),
-        On.THAW_TOPIC: ("sns:Publish",),
         On.SENDER: ("ses:SendEmail",),
+        On.VAULT: (*_REPAIR[On.VAULT], "glacier:DescribeJob"),
     },
     Role.TRIGGERER: {
         On.RESULTS: ("s3:ListBucket",),
@@ -109,6 +163,8 @@ GRANTS: Mapping[Role, Mapping[On, tuple[str, ...]]] = {
         On.WAKE_QUEUE: ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"),
         On.VAULT: ("glacier:ListJobs", "glacier:DescribeJob"),
     },
+    # `gas provision`, `gas doctor`, and what the commands `restore`, `reconcile` and `inventory` repair by hand.
+    Role.OPERATOR: _together(_PROVISION, _TELL_OF_RESTORES, _REPAIR),
 }
 
 
@@ -145,7 +201,8 @@ def arns(settings: Settings) -> dict[On, str]:
         On.WAKE_QUEUE: arn("sqs", settings.thaw_wake_queue),
         On.VAULT: arn("glacier", f"vaults/{settings.vault}"),
         On.SENDER: arn("ses", "identity/*"),
-        On.SENDERS: "*",  # SES knows no resource for these
+        On.SENDERS: "*",  # SES and SNS know no resource for these
+        On.SUBSCRIPTIONS: "*",
     }
 
 
@@ -163,17 +220,19 @@ def policy(role: Role, settings: Settings, *, vault: bool | None = None) -> dict
     left_out = set() if vault else {On.VAULT}
     if not settings.mail_from:
         left_out |= {On.SENDER, On.SENDERS}
-    statements = []
+    alike: dict[tuple[str, ...], list[On]] = {}
     for thing, actions in GRANTS[role].items():
-        if thing in left_out:
-            continue
+        if thing not in left_out:
+            alike.setdefault(actions, []).append(thing)
+    statements = []
+    for actions, things in alike.items():
         statement: dict[str, Any] = {
-            "Sid": thing.title().replace("-", ""),
+            "Sid": "And".join(thing.title().replace("-", "") for thing in things),
             "Effect": "Allow",
             "Action": list(actions),
-            "Resource": [names[thing]],
+            "Resource": list(dict.fromkeys(names[thing] for thing in things)),
         }
-        if thing is On.SENDER:
+        if things == [On.SENDER]:
             statement["Condition"] = {"StringEquals": {"ses:FromAddress": parseaddr(settings.mail_from)[1]}}
         statements.append(statement)
     return {"Version": VERSION, "Statement": statements}

@@ -13,13 +13,16 @@ import pytest
 from gas import annotate_job, deletion, inventory, notices, reconcile, subscription
 from gas.archive import rebuild, transfer, vault
 from gas.archive.watch import RetrievalWatch
+from gas.aws import Aws
 from gas.iam import Role
 from gas.job import ArchiveBackend, Job, Output, new_job_id
-from gas.profiles_table import Tier
+from gas.jobs_table import MONTH_INDEX
+from gas.profiles_table import PENDING_INDEX, Tier
 from gas.provision import provision
 from gas.services import Services, build
 from gas.settings import MIB, Settings
-from tests.fakes import ALICE, FakeAirflow, FakeReferences, fake_annotate, pending_job
+from gas.storage_table import new_token
+from tests.fakes import ALICE, BOB, FakeAirflow, FakeReferences, fake_annotate, pending_job
 from tests.permissions import ACCOUNT, REGION, WATCH, acting, unused
 from tests.storage import BODIES, DELAY_S, Clock, completed_job, quick_make, stock_taken, thawed
 
@@ -63,6 +66,24 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vault, "PART_BYTES", MIB)
     monkeypatch.setattr(inventory, "YOUNG_S", -3600)
     monkeypatch.setattr(reconcile, "GRACE_S", -3600)
+    monkeypatch.setattr(reconcile, "ARCHIVING_S", -3600)
+
+
+def loosened(settings: Settings, aws: Aws) -> None:
+    """An installation of an earlier release: without an index, and with envelopes around its messages."""
+    update = {"Delete": {"IndexName": MONTH_INDEX}}
+    aws.dynamodb.update_table(TableName=settings.annotations_table, GlobalSecondaryIndexUpdates=[update])
+    update = {"Delete": {"IndexName": PENDING_INDEX}}
+    aws.dynamodb.update_table(TableName=settings.profiles_table, GlobalSecondaryIndexUpdates=[update])
+    for queue in (*settings.topics, settings.thaw_wake_queue):
+        url = aws.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"MessageRetentionPeriod": "60"})
+    for known in aws.sns.list_subscriptions()["Subscriptions"]:
+        aws.sns.set_subscription_attributes(
+            SubscriptionArn=known["SubscriptionArn"],
+            AttributeName="RawMessageDelivery",
+            AttributeValue="false",
+        )
 
 
 def submitted(services: Services) -> Job:
@@ -121,6 +142,27 @@ def restores(services: Services, job: Job) -> None:
     subscription.begin(services, job_id=job.job_id, keep_s=3600, user_id=None, tier_version=None)
     transfer.ask_all(services, [job.job_id])
     thawed(services, job.job_id)
+
+
+def left_half_done(services: Services, clock: Clock) -> None:
+    """What actors that died in the midst left: archives, a deletion, restores, a message, a change of plan."""
+    small, large = completed_job(services), due_job(services, clock)
+    for claimed in (small, large):
+        services.storage.claim([claimed], token=new_token(), backend=services.settings.archive, delay_s=DELAY_S)
+    deleted, unasked, asked = (completed_job(services) for _ in range(3))
+    clock.ahead_s += DELAY_S + 1
+    for cold in (deleted, unasked, asked):
+        transfer.archive_one(services, cold.job_id)
+    services.storage.mark_deleting(services.jobs.get(deleted.job_id))
+    for thawing in (unasked, asked):
+        subscription.begin(services, job_id=thawing.job_id, keep_s=3600, user_id=None, tier_version=None)
+    transfer.ask(services, asked.job_id)
+    untold = submitted(services)
+    services.jobs.start(untold.job_id, "0001-a")
+    services.jobs.complete(untold.job_id, "0001-a", completed_job(services).outputs, {}, [])
+    services.profiles.ensure(BOB.user_id, name=BOB.name, email=BOB.email)
+    services.profiles.set_tier(BOB.user_id, Tier.PREMIUM)
+    services.profiles.set_tier(BOB.user_id, Tier.FREE)
 
 
 def repairs(services: Services, clock: Clock) -> None:
@@ -186,6 +228,23 @@ def test_triggerer_is_granted_what_it_does(settings: Settings, aws: Any) -> None
             with acting(Role.TRIGGERER):
                 services.vault_inventory.status(asked)
     assert unused(Role.TRIGGERER) == []
+
+
+def test_operator_is_granted_what_he_does(settings: Settings, aws: Any) -> None:
+    """Making everything, making it good, looking after it and repairing need each permission, and no other."""
+    where = {"session": aws.session, "endpoint_url": aws.endpoint_url}
+    for backend in ArchiveBackend:
+        chosen = settings.model_copy(update={"archive": backend})
+        with acting(Role.OPERATOR):
+            list(provision(chosen, **where))
+        clock = Clock()
+        services = installed(chosen, aws, backend, clock)
+        loosened(chosen, services.objects._aws)
+        left_half_done(services, clock)
+        with acting(Role.OPERATOR):
+            list(provision(chosen, **where))
+            repairs(services, clock)
+    assert unused(Role.OPERATOR) == []
 
 
 def test_call_without_a_permission_is_seen(settings: Settings, aws: Any) -> None:

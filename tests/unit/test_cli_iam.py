@@ -30,7 +30,8 @@ def test_policy_names_this_installation_alone(role: Role) -> None:
     assert len(json.dumps(document, separators=(",", ":"))) <= LARGEST_POLICY
     for statement in document["Statement"]:
         assert all("*" not in action for action in statement["Action"])
-        resources = [name for name in statement["Resource"] if statement["Sid"] not in ("Sender", "Senders")]
+        whole = ("Sender", "Senders", "Subscriptions")  # what AWS lets nobody narrow by a name of GAS's
+        resources = [] if statement["Sid"] in whole else statement["Resource"]
         assert all(":lab-" in name or "/lab-" in name for name in resources)
 
 
