@@ -174,7 +174,8 @@ def repairs(services: Services, clock: Clock) -> None:
         services.storage.mark_deleting(deleted)
         services.jobs.cancel(cancelled.job_id, ALICE.user_id)
     list(reconcile.reconcile(services))
-    list(reconcile.check(services, after=0, before=services.storage.now() + 1))
+    now = services.storage.now()
+    list(reconcile.check(services, after=now - 7200, before=now + 1))
     request = services.vault_inventory.request()
     with acting(None):
         listed = stock_taken(services)
