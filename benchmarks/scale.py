@@ -8,14 +8,12 @@ Each value is a ratio, a count or a time of one run on one machine. A burst of 5
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import burst
@@ -24,6 +22,7 @@ import records
 from genomes import seeded, variants
 from jobs import told
 from livestack import live_stack
+from parts import options, run
 
 GAS = (sys.executable, "-c", "from gas.cli import main; main()")
 DELAY_S = 300
@@ -37,22 +36,15 @@ ON_A_CONTIG = 115_000
 
 def main() -> None:
     """Read the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=list(PARTS), action="append", help="this part alone; may be repeated")
+    parser = options(PARTS, description=__doc__)
     parser.add_argument("--jobs", type=int, default=5_000, help="jobs submitted at once")
     parser.add_argument("--records", type=int, default=1_000_000, help="records in the table")
     parser.add_argument("--variants", type=int, default=5_000_000, help="variants of one job")
     parser.add_argument("--people", type=int, default=200, help="people who look at their pages")
-    parser.add_argument("--quick", action="store_true", help="very few of each: to try the benchmark itself")
     asked = parser.parse_args()
     if asked.quick:
         asked.jobs, asked.records, asked.variants, asked.people = 20, 20_000, 50_000, 10
-    for part in asked.only or PARTS:
-        try:
-            PARTS[part](asked)
-        except Exception as error:  # one part that cannot be measured here takes no other along
-            traceback.print_exc()
-            print(json.dumps({"figure": part, "value": None, "why": f"{type(error).__name__}: {error}"}), flush=True)
+    run(PARTS, asked)
 
 
 def large_job(asked: argparse.Namespace) -> None:

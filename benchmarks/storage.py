@@ -8,12 +8,10 @@ Each value is a ratio, a count or a time of one run on one machine; what is comp
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import statistics
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 from jobs import told
 from large_result import carried, write_vcf
 from livestack import live_stack
+from parts import options, run
 from standin import StandIn, result, stand_in, write_items
 from waiting import measure_annotation, measure_restore
 
@@ -47,24 +46,17 @@ PERSON = "bench000-0000-4000-8000-000000000001"
 
 def main() -> None:
     """Read the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=list(PARTS), action="append", help="this part alone; may be repeated")
+    parser = options(PARTS, description=__doc__)
     parser.add_argument("--results", type=int, default=1000, help="results archived on each side")
     parser.add_argument("--waiting", type=int, default=10_000, help="results that wait for their delay")
     parser.add_argument("--rounds", type=int, default=20, help="half as many jobs as are behind each p50")
     parser.add_argument("--back", type=int, default=20, help="results that come back by an upgrade")
     parser.add_argument("--retrievals", type=int, default=1000, help="retrievals that one poll looks at")
     parser.add_argument("--mib", type=int, default=2048, help="size of the result whose way is watched for memory")
-    parser.add_argument("--quick", action="store_true", help="very few of each: to try the benchmark itself")
     asked = parser.parse_args()
     if asked.quick:
         asked.results, asked.retrievals, asked.waiting, asked.rounds, asked.back, asked.mib = 40, 60, 200, 2, 4, 64
-    for part in asked.only or PARTS:
-        try:
-            PARTS[part](asked)
-        except Exception as error:  # one part that cannot be measured here takes no other along
-            traceback.print_exc()
-            print(json.dumps({"figure": part, "value": None, "why": f"{type(error).__name__}: {error}"}), flush=True)
+    run(PARTS, asked)
 
 
 def archive(asked: argparse.Namespace) -> None:
