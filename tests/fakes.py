@@ -137,7 +137,7 @@ def fake_annotate(input: Path, output: Path, *, progress: Callable[[Progress], N
     """The engine's place taken by something quick: the result is the input, the files beside it say their names."""
     lines = input.read_bytes().splitlines()
     output.write_bytes(input.read_bytes())
-    beside = {name: output.with_name(f"annotated.{name}") for name in ("index", "log", "summary", "table")}
+    beside = {name: output.with_name(f"annotated.{name}") for name in ("index", "log", "summary", "table", "digest")}
     for name, path in beside.items():
         path.write_text(name)
     progress(Progress(stage="consequences", done=len(lines), total=len(lines)))

@@ -29,6 +29,7 @@ BODIES = {
     Output.LOG: b"log",
     Output.SUMMARY: b"{}",
     Output.TABLE: b"table",
+    Output.DIGEST: b"digest",
 }
 
 

@@ -485,7 +485,7 @@ class JobsApi(GasApi):
           - in: path
             name: what
             required: true
-            schema: {type: string, enum: [vcf, index, log, summary, table, input]}
+            schema: {type: string, enum: [vcf, index, log, summary, table, digest, input]}
           responses:
             302:
               description: To a link that is good for some minutes; do not send your Authorization header there

@@ -226,7 +226,7 @@ _TEXT: dict[str, Any] = {"type": "string"}
 OBJECT_ID = {
     "required": True,
     "schema": {"type": "string"},
-    "description": "A job's id, a dot, and vcf, index, log, summary, table or input",
+    "description": "A job's id, a dot, and vcf, index, log, summary, table, digest or input",
 }
 
 SCHEMAS: dict[str, dict[str, Any]] = {

@@ -33,6 +33,7 @@ OUTPUT_WORDS = {
     "index": ("Index", "tabix, goes beside the VCF"),
     "table": ("Table", "Parquet, one row per variant and consequence"),
     "summary": ("Summary", "JSON, every count of this page"),
+    "digest": ("Digest", "Parquet, the variants that matter; stays readable"),
     "log": ("Log", "counts, and what was skipped and why"),
 }
 

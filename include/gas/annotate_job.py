@@ -168,6 +168,7 @@ def _annotated(
         ),
         progress=_Reporter(services.jobs, job.job_id, attempt, tick),
         work_dir=folder,
+        digest=True,
     )
     annotated = time.monotonic()
     files = {
@@ -177,6 +178,8 @@ def _annotated(
         Output.SUMMARY: result.summary,
         Output.TABLE: result.table,
     }
+    if result.digest is not None:
+        files[Output.DIGEST] = result.digest
     outputs = _uploaded(services, job, attempt, files)
     done = services.jobs.complete(job.job_id, attempt, outputs, result.counts, result.notes, input_sha256=input_sha256)
     log.info(

@@ -75,6 +75,8 @@ class Output(StrEnum):
     LOG = "log"
     SUMMARY = "summary"
     TABLE = "table"
+    DIGEST = "digest"
+    """What is compared with another annotation, see :mod:`gas.comparison`; results of earlier releases have none."""
 
 
 #: Within which time AWS means to have retrieved something, in seconds, by the tier that was asked for.
@@ -205,6 +207,7 @@ _ENDINGS = {
     Output.LOG: ".vcf.count.log",  # the name that users of the original service know
     Output.SUMMARY: ".summary.json",
     Output.TABLE: ".parquet",
+    Output.DIGEST: ".digest.parquet",
 }
 
 

@@ -53,6 +53,7 @@ OUTPUT_KEYS: dict[Output, tuple[str, str]] = {
     Output.LOG: ("annotated.vcf.count.log", "text/plain; charset=utf-8"),
     Output.SUMMARY: ("annotated.summary.json", "application/json"),
     Output.TABLE: ("annotated.parquet", "application/vnd.apache.parquet"),
+    Output.DIGEST: ("annotated.digest.parquet", "application/vnd.apache.parquet"),
 }
 DEFAULT_TYPE = "application/octet-stream"
 

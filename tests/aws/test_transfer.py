@@ -85,7 +85,7 @@ def test_there_and_back(services: Services, job: Job) -> None:
     assert archive_one(services, job.job_id) is Outcome.ARCHIVED
     cold = services.jobs.get(job.job_id)
     assert (cold.storage_state, cold.s3_deleted, cold.is_open) == (StorageState.ARCHIVED, True, False)
-    assert [output for output in Output if cold.readable(output)] == [Output.LOG, Output.SUMMARY]
+    assert [output for output in Output if cold.readable(output)] == [Output.LOG, Output.SUMMARY, Output.DIGEST]
     assert link(services, cold).is_client_error
     assert link(services, cold, Output.LOG).text == "log"
     assert upgrade(services) == [[job.job_id]]

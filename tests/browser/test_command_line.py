@@ -93,7 +93,7 @@ def test_login_submit_download_logout(
     assert "missense|S|" in pysam.bcftools.query("-f", "%INFO/BCSQ\n", str(target))
 
     files = json.loads(gas("download", job["job_id"], "--output", "all", "-o", tmp_path / "all", "--json").stdout)
-    assert {file["output"] for file in files["files"]} == {"vcf", "index", "log", "summary", "table"}
+    assert {file["output"] for file in files["files"]} == {"vcf", "index", "log", "summary", "table", "digest"}
 
     token = next(iter(json.loads((tmp_path / "config/gas/credentials.json").read_text())["tokens"].values()))
     assert gas("logout").returncode == 0

@@ -464,6 +464,7 @@ class Jobs:
             Output.VCF: b"the vcf",
             Output.INDEX: b"the index",
             Output.TABLE: b"the table",
+            Output.DIGEST: b"the digest",
             Output.LOG: self.LOG.encode(),
             Output.SUMMARY: json.dumps(summary or self.SUMMARY).encode(),
             **(files or {}),

@@ -255,7 +255,7 @@ def test_a_run_tells_its_log_and_outputs(client: Client, jobs: Jobs, alice: Brow
     assert (log["name"], log["exit_code"]) == ("gas:annotate", 0)
     assert log["start_time"] <= log["end_time"]
     assert alice.get(log["stdout"].removeprefix(WEB_URL)).text == Jobs.LOG
-    assert set(told["outputs"]) == {"vcf", "index", "log", "summary", "table"}
+    assert set(told["outputs"]) == {"vcf", "index", "log", "summary", "table", "digest"}
     uri = told["outputs"]["vcf"]
     assert uri.startswith("drs://localhost:8800/")
     assert alice.get(f"/ga4gh/drs/v1/objects/{uri.rpartition('/')[2]}").json["self_uri"] == uri

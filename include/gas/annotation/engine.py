@@ -41,6 +41,8 @@ class Result:
     """Counts by consequence, gene and source, and what was skipped: ``NAME.vcf.count.log``."""
     summary: Path
     table: Path
+    digest: Path | None
+    """What is compared with another annotation, where it was asked for: ``NAME.digest.parquet``."""
     counts: dict[str, Any]
     notes: tuple[str, ...]
     """What the check accepted with a remark, in sentences."""
@@ -62,6 +64,8 @@ class Task:
     limits: Limits
     folder: Path
     """For everything that lies on disk meanwhile."""
+    digest: bool
+    """Whether to leave a digest, too."""
 
 
 def annotate(
@@ -75,6 +79,7 @@ def annotate(
     progress: Callable[[Progress], None] | None = None,
     work_dir: Path | None = None,
     others: Sequence[Reference] = (),
+    digest: bool = False,
 ) -> Result:
     """Check, normalise and annotate a VCF or BCF.
 
@@ -85,6 +90,7 @@ def annotate(
     :param progress: called often, in this process, with the records done.
     :param work_dir: where intermediate files lie (about the size of the input as text); beside ``output`` by default.
     :param others: other installed references, tried when most REF alleles differ from ``reference``.
+    :param digest: leave ``NAME.digest.parquet`` too, see :mod:`gas.comparison`.
     :raises InputError: a subclass that says what is wrong with the input. No file is left.
     :raises EngineError: when the engine fails or reaches a limit. No file is left.
     """
@@ -110,6 +116,7 @@ def annotate(
                 processors=max(1, processors),
                 limits=limits,
                 folder=folder,
+                digest=digest,
             )
             outcome = _run(task, began=began, progress=progress or _ignore)
             return _publish(outcome, output, seconds=time.monotonic() - began)
@@ -232,12 +239,14 @@ def _publish(outcome: Any, output: Path, *, seconds: float) -> Result:
     stem = output.with_name(output.name.removesuffix(SUFFIX))
     index = output.with_name(output.name + outcome.index.suffix)
     log, summary, table = (stem.with_name(stem.name + end) for end in (".vcf.count.log", ".summary.json", ".parquet"))
+    digest = stem.with_name(f"{stem.name}.digest.parquet") if outcome.digest else None
     moved: list[Path] = []
     try:
         for source, target in (
             (outcome.log, log),
             (outcome.summary, summary),
             (outcome.table, table),
+            *([(outcome.digest, digest)] if digest else []),
             (outcome.index, index),
             (outcome.vcf, output),
         ):
@@ -254,6 +263,7 @@ def _publish(outcome: Any, output: Path, *, seconds: float) -> Result:
         log=log,
         summary=summary,
         table=table,
+        digest=digest,
         counts=outcome.counts,
         notes=outcome.notes,
         timings={**outcome.timings, "total": round(seconds, 4)},

@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Any
 
 from gas.annotation import count_log, haplotypes
 from gas.annotation.consequences import CONSEQUENCES, SEVERITY, Impact, most_severe
+from gas.comparison import write_digest
 from gas.references import Reference
 
 if TYPE_CHECKING:
@@ -183,9 +184,18 @@ def write_table(result: Path, table: Path, *, source_columns: Sequence[str], wor
 
 
 def merge(
-    parts: Sequence[ChunkTable], *, run: Run, table: Path, log: Path, summary: Path, work_dir: Path
+    parts: Sequence[ChunkTable],
+    *,
+    run: Run,
+    table: Path,
+    log: Path,
+    summary: Path,
+    work_dir: Path,
+    digest: Path | None = None,
 ) -> dict[str, Any]:
     """Join the tables of all pieces, in their order, and write the log and the summary.
+
+    :param digest: where the table's digest goes (see :mod:`gas.comparison`); none is made unless given.
 
     :return: the summary, as it is written.
     """
@@ -199,6 +209,9 @@ def merge(
             database.execute(_MERGE, [[str(part.path) for part in parts], str(table)])
     else:
         _empty_table(table, run.reference, work_dir=work_dir)
+    if digest is not None:
+        with _database(work_dir) as database:
+            write_digest(table, digest, database=database)
     said = _summary(run, counts)
     summary.write_text(json.dumps(said, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     log.write_text(count_log.render(said), encoding="utf-8")

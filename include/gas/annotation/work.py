@@ -54,6 +54,7 @@ class Outcome:
     log: Path
     summary: Path
     table: Path
+    digest: Path | None
     counts: dict[str, Any]
     notes: tuple[str, ...]
     timings: dict[str, float]
@@ -319,6 +320,7 @@ class Work:
         table, log, summary = (
             stem.with_name(stem.name + end) for end in (".parquet", ".vcf.count.log", ".summary.json")
         )
+        digest = stem.with_name(f"{stem.name}.digest.parquet") if task.digest else None
         began = time.perf_counter()
         timings = {name: round(seconds, 4) for name, seconds in state.timings.items()}
         said = merge(
@@ -341,11 +343,12 @@ class Work:
             log=log,
             summary=summary,
             work_dir=task.folder,
+            digest=digest,
         )
         self._children.finish()
         timings |= {"report": round(time.perf_counter() - began, 4), "index": round(state.timings["index"], 4)}
         return Outcome(
-            vcf=vcf, index=index, log=log, summary=summary, table=table,
+            vcf=vcf, index=index, log=log, summary=summary, table=table, digest=digest,
             counts=said["counts"], notes=notes, timings=timings,
         )  # fmt: skip
 
