@@ -206,6 +206,16 @@ def arns(settings: Settings) -> dict[On, str]:
     }
 
 
+def granted(role: Role, settings: Settings, *, vault: bool | None = None) -> Mapping[On, tuple[str, ...]]:
+    """What the role needs in this installation; the parameters are those of :func:`policy`."""
+    if vault is None:
+        vault = settings.archive is ArchiveBackend.VAULT
+    left_out = set() if vault else {On.VAULT}
+    if not settings.mail_from:
+        left_out |= {On.SENDER, On.SENDERS}
+    return {thing: actions for thing, actions in GRANTS[role].items() if thing not in left_out}
+
+
 def policy(role: Role, settings: Settings, *, vault: bool | None = None) -> dict[str, Any]:
     """The role's policy document.
 
@@ -215,15 +225,9 @@ def policy(role: Role, settings: Settings, *, vault: bool | None = None) -> dict
     :raises SettingsError: without ``GAS_AWS_ACCOUNT``.
     """
     names = arns(settings)
-    if vault is None:
-        vault = settings.archive is ArchiveBackend.VAULT
-    left_out = set() if vault else {On.VAULT}
-    if not settings.mail_from:
-        left_out |= {On.SENDER, On.SENDERS}
     alike: dict[tuple[str, ...], list[On]] = {}
-    for thing, actions in GRANTS[role].items():
-        if thing not in left_out:
-            alike.setdefault(actions, []).append(thing)
+    for thing, actions in granted(role, settings, vault=vault).items():
+        alike.setdefault(actions, []).append(thing)
     statements = []
     for actions, things in alike.items():
         statement: dict[str, Any] = {
