@@ -90,7 +90,8 @@ class Change:
     """What a thing lacks, and the calls that give it that.
 
     :ivar what: the parts that differ; of a new thing, all that is set.
-    :ivar trouble: what only a person can do, as a sentence.
+    :ivar trouble: what only a person can do, and GAS does not work without, as a sentence.
+    :ivar note: what a person should do, and all but one thing works without.
     """
 
     thing: str
@@ -98,6 +99,7 @@ class Change:
     what: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
     trouble: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
         did = {
@@ -105,14 +107,16 @@ class Change:
             Action.CHANGE: f"given {', '.join(self.what)}",
             Action.NOTHING: "was there",
         }[self.action]
-        return f"{self.thing} {did}" + (f": {self.trouble}" if self.trouble else "")
+        left = self.trouble or self.note
+        return f"{self.thing} {did}" + (f": {left}" if left else "")
 
     @property
     def plan(self) -> str:
         """The line of a plan: ``+`` is new, ``~`` changes, ``=`` stays."""
         sign = {Action.MAKE: "+", Action.CHANGE: "~", Action.NOTHING: "="}[self.action]
         parts = f": {', '.join(self.what)}" if self.what else ""
-        return f"{sign} {self.thing}{parts}" + (f" ({self.trouble})" if self.trouble else "")
+        left = self.trouble or self.note
+        return f"{sign} {self.thing}{parts}" + (f" ({left})" if left else "")
 
 
 def changes(
@@ -539,7 +543,7 @@ def _sender(aws: Aws, mail_from: str) -> Change:
         thing=f"sender {address}",
         action=Action.MAKE,
         calls=(Call(service="ses", operation="verify_email_identity", parameters={"EmailAddress": address}),),
-        trouble="unless this is a stand-in, follow the link in the mail that AWS has sent there",
+        note="unless this is a stand-in, follow the link in the mail that AWS has sent there",
     )
 
 

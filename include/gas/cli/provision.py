@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Make the tables, buckets, topics and queues that are missing, and set what differs.
 
-        Safe to repeat; deletes nothing. It ends with 1 where something is left for a person to do.
+        Safe to repeat; deletes nothing. It ends with 1 where GAS cannot work before a person has done something.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -77,6 +77,7 @@ def _form(change: Change) -> dict[str, Any]:
         "action": change.action.value,
         "what": list(change.what),
         "trouble": change.trouble or None,
+        "note": change.note or None,
         "calls": [
             {"service": call.service, "operation": call.operation, "parameters": call.parameters}
             for call in change.calls
