@@ -74,8 +74,8 @@ def overview(services: Services, *, now: float | None = None) -> Overview:
     failed = sorted((job for job in lately if job.job_status is JobStatus.FAILED), key=_ended, reverse=True)
     return Overview(
         at=at,
-        by_status=Counter(job.job_status for job in lately),
-        failures=Counter(job.error_kind or "error" for job in failed),
+        by_status=dict(Counter(job.job_status for job in lately)),
+        failures=dict(Counter(job.error_kind or "error" for job in failed)),
         failed=[(job.job_id, _ended(job), job.error_kind or "error") for job in failed[:SHOWN]],
         pending=_waiting((job, job.submit_time) for job in opened if job.job_status is JobStatus.PENDING),
         running=_waiting(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from gas import overview as overviews
@@ -44,6 +46,7 @@ def test_jobs_are_counted_by_state_and_failures_by_kind(storage_services: Servic
         JobStatus.COMPLETED: 1,
     }
     assert seen.failures == {"engine": 1}
+    assert asdict(seen)["by_status"] == seen.by_status
     assert [(job_id, kind) for job_id, _, kind in seen.failed] == [(failed.job_id, "engine")]
     assert seen.pending.oldest == [(older.job_id, older.submit_time), (newer.job_id, newer.submit_time)]
     assert [job_id for job_id, _ in seen.running.oldest] == [running.job_id]

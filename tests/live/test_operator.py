@@ -2,110 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from gas import annotate_job
 from gas.archive import Outcome, transfer
-from gas.job import Job, JobStatus, Output, StorageState, new_job_id
-from gas.local import contents
+from gas.job import JobStatus, Output, StorageState, new_job_id
 from gas.local.airflow import COMMAND as AIRFLOW
 from gas.local.stack import Stack
-from gas.local.variables import process_environment, stack_settings
-from gas.references import SARS_COV_2, demo_vcf
-from gas.services import Services, build
-from gas.submission import submit
-from tests.fakes import FakeAirflow
+from gas.local.variables import process_environment
+from gas.services import Services
 from tests.live.calamities import until
+from tests.live.past import SECONDS, Past, gas
 
 pytestmark = pytest.mark.live
-
-GAS = str(Path(sys.executable).parent / "gas")
-SECONDS = 120
-DAYS_AGO = itertools.count(3, 2)
-
-
-@pytest.fixture
-def services(stack: Stack) -> Iterator[Services]:
-    """GAS's services on the running stack."""
-    made = contents.services(stack.layout)
-    with closing(made.airflow):
-        yield made
-
-
-@pytest.fixture
-def airflow(stack: Stack) -> Iterator[httpx.Client]:
-    """Airflow's API as its administrator."""
-    with httpx.Client(base_url=stack.layout.airflow_url, timeout=30, trust_env=False) as client:
-        who = {"username": "admin", "password": stack.layout.secrets.airflow_admin_password}
-        token = client.post("/auth/token", json=who).raise_for_status().json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        yield client
-
-
-class Past:
-    """Somebody who was here days ago: what they submitted then."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._layout = stack.layout
-        self._user_id = str(uuid.uuid4())
-
-    def submitted(self, when: datetime) -> Job:
-        """A job that was submitted at that time; Airflow was never told."""
-        services, content, job_id = self._services(when), demo_vcf().read_bytes(), new_job_id()
-        profile = services.profiles.ensure(
-            self._user_id, name="Past", email="p@example.org", now=int((when - timedelta(days=5)).timestamp())
-        )
-        form = services.objects.presigned_upload(user_id=self._user_id, job_id=job_id, max_bytes=len(content))
-        httpx.post(form["url"], data=form["fields"], files={"file": content}).raise_for_status()
-        return submit(
-            services,
-            profile=profile,
-            job_id=job_id,
-            file_name="past.vcf",
-            reference=SARS_COV_2,
-            now=when.timestamp,
-        )
-
-    def completed(self, when: datetime) -> Job:
-        """A job that was submitted at that time, and whose result came due then."""
-        job = self.submitted(when)
-        services = self._services(when)
-        annotate_job.run(services, job_id=job.job_id, attempt="0001-a")
-        return services.jobs.get(job.job_id)
-
-    def _services(self, when: datetime) -> Services:
-        made = build(
-            stack_settings(self._layout),
-            session=contents.session(self._layout),
-            endpoint_url=self._layout.aws_url,
-            now=when.timestamp,
-        )
-        return replace(made, airflow=FakeAirflow())  # type: ignore[arg-type]  # the tests start the runs themselves
-
-
-@pytest.fixture
-def past(stack: Stack) -> Past:
-    """A person of the past."""
-    return Past(stack)
-
-
-@pytest.fixture
-def days_ago() -> datetime:
-    """A time of which nobody but this test has jobs: each test has two days of its own."""
-    return datetime.now(UTC).replace(microsecond=0) - timedelta(days=next(DAYS_AGO))
 
 
 @pytest.fixture
@@ -175,14 +90,6 @@ def test_backfill_of_reconcile_checks_what_was_submitted_in_its_interval(
     backfill("reconcile", days_ago, *AGAIN)
     assert services.jobs.get(inside.job_id) == noticed
     assert services.jobs.get(pending.job_id) == done
-
-
-def gas(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command beside the server, with its settings."""
-    environment = process_environment(stack.layout)
-    return subprocess.run(
-        [GAS, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=SECONDS
-    )
 
 
 def test_restore_keeps_a_result_as_long_as_asked(

@@ -18,6 +18,8 @@ from gas.cli.server import EXIT_CODES, JsonOption, print_json, say
 if TYPE_CHECKING:
     from gas.airflow_api import AirflowApi, Backfill, BackfillRuns
 
+#: What a shell says of a program that Ctrl-C ended.
+INTERRUPTED = 130
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -105,8 +107,11 @@ def backfill(
         if dry_run or not dates:
             _tell_plan(dag_id, dates, as_json=as_json)
             return
-        begun = begin(airflow, dag_id, start=start, end=end, reprocess=reprocess, at_once=at_once, conf=conf, told=say)
-        _follow(airflow, begun, as_json=as_json)
+        with _going_on(dag_id):
+            begun = begin(
+                airflow, dag_id, start=start, end=end, reprocess=reprocess, at_once=at_once, conf=conf, told=say
+            )
+            _follow(airflow, begun, as_json=as_json)
     finally:
         airflow.close()
 
@@ -116,7 +121,8 @@ def _running_one(airflow: AirflowApi, dag_id: str, *, cancel: bool, as_json: boo
 
     found = running(airflow, dag_id)
     if not cancel:
-        _follow(airflow, found, as_json=as_json)
+        with _going_on(dag_id):
+            _follow(airflow, found, as_json=as_json)
         return
     airflow.cancel_backfill(found)
     runs = airflow.backfill_runs(found)
@@ -138,22 +144,29 @@ def _tell_plan(dag_id: str, dates: list[datetime], *, as_json: bool) -> None:
 def _follow(airflow: AirflowApi, backfill: Backfill, *, as_json: bool) -> None:
     from gas.backfill import progress
 
-    try:
-        with _bar(backfill.dag_id) as show:
-            for runs in progress(airflow, backfill):
-                show(runs)
-    except KeyboardInterrupt:
-        say(
-            f"\nThe backfill of {backfill.dag_id} goes on. `gas backfill {backfill.dag_id} --watch` shows it again, "
-            f"`gas backfill {backfill.dag_id} --cancel` starts none of its runs any more."
-        )
-        raise typer.Exit(130) from None
+    with _bar(backfill.dag_id) as show:
+        for runs in progress(airflow, backfill):
+            show(runs)
     if as_json:
         print_json(_document(backfill, runs))
     else:
         typer.echo(f"{runs.ended:,} runs of {backfill.dag_id} have ended, {runs.failed:,} of them failed.")
     if runs.failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _going_on(dag_id: str) -> Iterator[None]:
+    """Ctrl-C ends the looking on and nothing else; says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(
+            f"The backfill of {dag_id} goes on. `gas backfill {dag_id} --watch` shows it again, "
+            f"`gas backfill {dag_id} --cancel` starts none of its runs any more.",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _document(backfill: Backfill, runs: BackfillRuns) -> dict[str, Any]:
