@@ -110,6 +110,12 @@ class Damaged(GasError):
     kind = "damaged"
 
 
+class NoSpace(GasError):
+    """A disk has no room for what is to be written; what was there before is untouched."""
+
+    kind = "no-space"
+
+
 class JobFailed(GasError):
     """A job that was waited for ended without a result."""
 
