@@ -23,6 +23,8 @@ GA4GH_PREFIX = "/ga4gh/"
 READING = frozenset({"GET", "HEAD"})
 #: Where the server says that it is alive.
 HEALTH_PATH = "/health"
+#: Where it says whether what it stands on answers.
+READY_PATH = "/ready"
 #: What the path of a link to a shared result begins with; the rest is a secret.
 SHARED_PREFIX = "/shared/"
 
@@ -43,7 +45,8 @@ def is_ga4gh(request: Request) -> bool:
 
 def is_page(request: Request) -> bool:
     """Whether a person's browser shows the answer."""
-    return not is_api(request) and request.path != HEALTH_PATH and not request.path.startswith("/static/")
+    for_programs = is_api(request) or request.path in (HEALTH_PATH, READY_PATH)
+    return not for_programs and not request.path.startswith("/static/")
 
 
 def loggable(text: str) -> str:

@@ -37,6 +37,7 @@ from webui import (
     notices,
     pages,
     profile,
+    ready,
     security,
     share,
     show,
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
             security_manager_class=security.GasSecurityManager,
         )
         pages.register(builder)
+        ready.register(builder)
         api.register(builder)
         job_actions.register(builder)
         share.register(builder)

@@ -107,6 +107,7 @@ ASK = f"/cli/authorize?redirect_uri=http://127.0.0.1:5000/callback&state=1234567
 TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/"): Row("/", (200, 302, 302, 302, 200, 200, 200, 200, 200, 200)),
     ("GET", "/health"): Row("/health", OPEN),
+    ("GET", "/ready"): Row("/ready", OPEN),
     ("GET", "/static/<path:filename>"): Row("/static/gas.css", OPEN),
     ("GET", "/static/appbuilder/<path:filename>"): Row("/static/appbuilder/js/ab.js", OPEN),
     ("GET", "/login/"): Row("/login/", (200, 302, 302, 302, 200, 200, 200, 200, 200, 200)),
