@@ -26,6 +26,7 @@ KIND_WORDS = {
     Kind.ENDED: "A job is done, or has failed",
     Kind.ARCHIVE: "A result is about to move to the archive",
     Kind.RESTORED: "A result is back from the archive",
+    Kind.CHANGED: "A file was annotated again on newer data, and something changed",
 }
 CHANNEL_WORDS = {Channel.MAIL: "Mail", Channel.WEBHOOK: "The webhook"}
 
@@ -37,6 +38,8 @@ class ByMail(BaseModel):
     ended: bool
     archive: bool
     restored: bool
+    changed: bool = True
+    """May be left out by who does not know of it."""
 
 
 class NewWishes(BaseModel):
@@ -120,8 +123,8 @@ class NoticesApi(GasApi):
         put:
           summary: Say of what there is to be mail, and where the webhook is
           description: >-
-            The webhook gets everything, as a POST of JSON with id, kind (ended, archive, restored or test), time and
-            job. Its GAS-Signature header is t=TIME,v1=HEX, where HEX is HMAC-SHA256 of "TIME.BODY" under
+            The webhook gets everything, as a POST of JSON with id, kind (ended, archive, restored, changed or test),
+            time and job. Its GAS-Signature header is t=TIME,v1=HEX, where HEX is HMAC-SHA256 of "TIME.BODY" under
             webhook_secret. That secret is told when the first address is given, this once. What is not answered by a
             2xx within five seconds is tried again for a day, under the same id.
           requestBody:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gas.job import JOB_ID as JOB_ID_PATTERN
 from gas.job import JobStatus, StorageState
+from gas.notice import Kind
 from gas.webhooks import URL_CHARACTERS
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -157,6 +158,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         error_kind=_MAYBE_TEXT,
         outputs={"type": "object", "additionalProperties": {"$ref": "#/components/schemas/OutputFile"}},
         storage={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Storage"}]},
+        reannotates={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Reannotates"}]},
+    ),
+    "Reannotates": _object(
+        job_id={**_JOB_ID, "description": "Of the earlier result that this one is compared with"},
+        changes={"type": "object", "nullable": True, "description": "Variants by what changed, or why_not"},
     ),
     "Jobs": _object(jobs=_list_of("Job"), next_cursor=_MAYBE_TEXT),
     "NewShareLink": {"type": "object", "properties": {"days": _DAYS}},
@@ -175,7 +181,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         expires_at=_TIME,
     ),
     "MadeShareLink": _object(id=_SIZE, created_at=_TIME, expires_at=_TIME, url=_TEXT),
-    "ByMail": _object(ended={"type": "boolean"}, archive={"type": "boolean"}, restored={"type": "boolean"}),
+    "ByMail": {
+        "type": "object",
+        "required": ["ended", "archive", "restored"],  # who does not know of a later kind leaves it out
+        "properties": {kind.value: {"type": "boolean"} for kind in Kind},
+    },
     "NewNotices": _object(
         mail={"$ref": "#/components/schemas/ByMail"},
         webhook_url={**_MAYBE_TEXT, "maxLength": URL_CHARACTERS, "description": "null for no webhook"},

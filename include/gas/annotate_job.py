@@ -24,6 +24,7 @@ from gas.annotation.limits import Limits
 from gas.errors import Fenced, GasError, InputError, NotFound, ReferenceProblem
 from gas.job import Job, JobStatus, Output, Progress, StorageState, StoredObject
 from gas.jobs_table import Ended, JobsTable
+from gas.notice import Kind
 from gas.objects import OUTPUT_KEYS
 
 if TYPE_CHECKING:
@@ -180,8 +181,18 @@ def _annotated(
     }
     if result.digest is not None:
         files[Output.DIGEST] = result.digest
+    changes, tell_of = _compared(services, job, result.digest)
     outputs = _uploaded(services, job, attempt, files)
-    done = services.jobs.complete(job.job_id, attempt, outputs, result.counts, result.notes, input_sha256=input_sha256)
+    done = services.jobs.complete(
+        job.job_id,
+        attempt,
+        outputs,
+        result.counts,
+        result.notes,
+        input_sha256=input_sha256,
+        changes=changes,
+        tell_of=tell_of,
+    )
     log.info(
         "job %s: %.3f s to download, %.3f s to annotate (%s), %.3f s to upload and commit",
         job.job_id,
@@ -191,6 +202,20 @@ def _annotated(
         time.monotonic() - annotated,
     )
     return done
+
+
+def _compared(services: Services, job: Job, digest: Path | None) -> tuple[Mapping[str, Any] | None, Kind | None]:
+    """What a re-annotation changed, for the record; and what its owner is told of: of no change, nothing."""
+    if job.previous_job_id is None:
+        return None, Kind.ENDED
+    from gas import reannotation  # what compares results takes time to load, and few jobs need it
+
+    try:
+        counts = reannotation.changes(services, job, digest=digest, named=0).counts
+    except reannotation.Incomparable as error:
+        log.warning("job %s is not compared with job %s: %s", job.job_id, job.previous_job_id, error)
+        return {"why_not": str(error)}, Kind.ENDED
+    return counts.form(), Kind.CHANGED if counts.any else None
 
 
 def _uploaded(services: Services, job: Job, attempt: str, files: Mapping[Output, Path]) -> dict[Output, StoredObject]:

@@ -698,7 +698,7 @@ class Client:
         return cast(NoticesJson, self._json("GET", "notices"))
 
     def change_notices(self, *, mail: dict[str, bool], webhook_url: str | None) -> ChangedNoticesJson:
-        """Say of what there is to be mail (``ended``, ``archive``, ``restored``), and where the webhook is.
+        """Say of what there is to be mail, each kind by its word (``gas.notice.Kind``), and where the webhook is.
 
         :returns: with ``webhook_secret``, where a webhook is new: it is told this once.
         :raises InputError: the address cannot be used.

@@ -150,9 +150,10 @@ GRANTS: Mapping[Role, Mapping[On, tuple[str, ...]]] = {
     },
     Role.WORKER: {
         **_REPAIR,
+        On.JOBS: (*_REPAIR[On.JOBS], "dynamodb:PutItem"),
         On.PROFILES: (*_REPAIR[On.PROFILES], "dynamodb:BatchGetItem"),
         On.INPUTS: _STORED,
-        On.INPUT_OBJECTS: _CLEARED,
+        On.INPUT_OBJECTS: ("s3:GetObject", "s3:PutObject", *_CLEARED),
         On.RESTORE_TOPIC: ("sns:Publish",),
         On.SENDER: ("ses:SendEmail",),
         On.VAULT: (*_REPAIR[On.VAULT], "glacier:DescribeJob"),

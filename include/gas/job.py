@@ -177,6 +177,14 @@ class Job:
     trash: Trash | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the program that submitted it gave it to remember."""
+    origin_job_id: str | None = None
+    """The job whose input it annotates again, on another state of the reference; see :mod:`gas.reannotation`."""
+    previous_job_id: str | None = None
+    """The job whose result it is compared with."""
+    latest_job_id: str | None = None
+    """The last job that was made to annotate this one's input again."""
+    changes: Mapping[str, Any] | None = None
+    """Of a COMPLETED one with a ``previous_job_id``: counts of what differs, or ``why_not`` it could be compared."""
     deleted_time: int | None = None
     """Since when only a tombstone is left of it."""
 
@@ -240,7 +248,12 @@ def job_to_json(job: Job, *, not_before: int | None = None) -> dict[str, Any]:
             for output, stored in job.outputs.items()
         },
         "storage": _storage_json(job, not_before) if job.storage_state else None,
+        "reannotates": _reannotates_json(job) if job.previous_job_id else None,
     }
+
+
+def _reannotates_json(job: Job) -> dict[str, Any]:
+    return {"job_id": job.previous_job_id, "changes": dict(job.changes) if job.changes is not None else None}
 
 
 def _storage_json(job: Job, not_before: int | None) -> dict[str, Any]:

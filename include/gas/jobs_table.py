@@ -285,22 +285,27 @@ class JobsTable:
         notes: Sequence[str],
         *,
         input_sha256: str = "",
+        changes: Mapping[str, Any] | None = None,
+        tell_of: Kind | None = Kind.ENDED,
     ) -> Job:
         """The commit: in one write the job is COMPLETED, its outputs are named, its archival delay begins, and there is
         something to tell its owner.
 
+        :param changes: what it came to beside the result that it is compared with.
+        :param tell_of: what its owner is told of; nothing where ``None``.
         :raises Ended: when the job has ended otherwise.
         :raises Fenced: when another attempt has it. The caller deletes what it put.
         """
         now = int(self._now())
         result = outputs[Output.VCF]
-        tell, notice = to_tell(Kind.ENDED, now)
+        tell, notice = to_tell(tell_of, now) if tell_of else ("", {})
+        told = ", ".join(part for part in (tell, "changes = :changes" if changes is not None else "") if part)
         return self._change(
             job_id,
             attempt,
             update=(
-                f"SET {tell}, job_status = :completed, outputs = :outputs, complete_time = :now, counts = :counts, "
-                "notes = :notes, storage_state = :hot, due_since = :now, due = :yes, notified = :no, "
+                f"SET {f'{told}, ' if told else ''}job_status = :completed, outputs = :outputs, complete_time = :now, "
+                "counts = :counts, notes = :notes, storage_state = :hot, due_since = :now, due = :yes, notified = :no, "
                 "s3_results_bucket = :bucket, s3_key_result_file = :result, s3_key_log_file = :log, "
                 "#input.sha256 = :input_sha256 REMOVE progress"
             ),
@@ -322,6 +327,7 @@ class JobsTable:
                 ":result": result.key,
                 ":log": outputs[Output.LOG].key,
                 ":input_sha256": input_sha256,
+                **({":changes": changes} if changes is not None else {}),
             },
             done=lambda job: job.job_status is JobStatus.COMPLETED and job.attempt == attempt,
         )
@@ -406,6 +412,20 @@ class JobsTable:
         except ConditionFailed:
             raise _no_such(job_id) from None
         return job_from_item(item)
+
+    def remember_latest(self, job_id: str, latest_job_id: str) -> None:
+        """Remember the last job that annotates this one's input again, unless this one is gone or going."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                job_id,
+                update="SET latest_job_id = :latest",
+                condition="job_status = :completed AND storage_state <> :deleting",
+                values={
+                    ":latest": latest_job_id,
+                    ":completed": JobStatus.COMPLETED,
+                    ":deleting": StorageState.DELETING,
+                },
+            )
 
     def settle_cancelled(self, job_id: str) -> None:
         """Nobody has anything to do for a CANCELLED job any more; one that is being deleted is left as it is."""
@@ -569,6 +589,10 @@ def job_from_item(item: Item) -> Job:
         keep_s=item.get("keep_s"),
         storage_error=item.get("storage_error"),
         trash=_trash(item.get("trash")),
+        origin_job_id=item.get("origin_job_id"),
+        previous_job_id=item.get("previous_job_id"),
+        latest_job_id=item.get("latest_job_id"),
+        changes=item.get("changes"),
         deleted_time=item.get("deleted_time"),
         tags=item.get("tags", {}),
     )
@@ -607,6 +631,8 @@ def _new_item(job: Job) -> Item:
         "s3_key_input_file": job.input.key,
         "notified": False,
         **({"tags": dict(job.tags)} if job.tags else {}),
+        **({"origin_job_id": job.origin_job_id} if job.origin_job_id else {}),
+        **({"previous_job_id": job.previous_job_id} if job.previous_job_id else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
@@ -24,7 +24,7 @@ def letter(kind: Kind, jobs: Sequence[Job], *, web_url: str, moves_at: int | Non
     """
     subject, opening, closing = _words(kind, jobs, moves_at)
     if len(jobs) > 1 or kind is not Kind.ENDED:
-        named = [(job.input_file_name, f"{web_url}/jobs/{job.job_id}", _outcome(kind, job)) for job in jobs[:NAMED]]
+        named = [(job.input_file_name, _page(kind, job, web_url), _outcome(kind, job)) for job in jobs[:NAMED]]
     else:
         named = [(jobs[0].input_file_name, f"{web_url}/jobs/{jobs[0].job_id}", jobs[0].error or "")]
     more = f"... and {len(jobs) - NAMED:,} more: {web_url}/jobs/" if len(jobs) > NAMED else ""
@@ -63,6 +63,12 @@ def _words(kind: Kind, jobs: Sequence[Job], moves_at: int | None) -> tuple[str, 
             f"{'This result is' if one else 'These results are'} back from the archive, ready to download:",
             "",
         )
+    if kind is Kind.CHANGED:
+        return (
+            f"{results} annotated again: what changed",
+            f"{'This file was' if one else 'These files were'} annotated again, on newer data, and something changed:",
+            "Earlier results are kept as they are.",
+        )
     failed = sum(job.job_status is JobStatus.FAILED for job in jobs)
     if not one:
         said = f", {failed:,} of them failed" if failed else ""
@@ -75,9 +81,24 @@ def _words(kind: Kind, jobs: Sequence[Job], moves_at: int | None) -> tuple[str, 
 
 
 def _outcome(kind: Kind, job: Job) -> str:
+    if kind is Kind.CHANGED:
+        return told_changes(job.changes or {})
     if kind is not Kind.ENDED:
         return ""
     return f"failed: {job.error}" if job.job_status is JobStatus.FAILED else "annotated"
+
+
+def told_changes(changes: Mapping[str, Mapping[str, int]]) -> str:
+    """What a re-annotation changed, as a line: ``clinical significance: 2 new, 1 lost; consequence: 3 changed``."""
+    said = []
+    for name, words in (("significance", "clinical significance"), ("consequence", "consequence")):
+        counted = [f"{number:,} {change}" for change, number in changes.get(name, {}).items() if number]
+        said += [f"{words}: {', '.join(counted)}"] if counted else []
+    return "; ".join(said)
+
+
+def _page(kind: Kind, job: Job, web_url: str) -> str:
+    return f"{web_url}/jobs/{job.job_id}{'/changes' if kind is Kind.CHANGED else ''}"
 
 
 def _when(posix_s: int | None) -> str:

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """A result is about to move to the archive."""
     RESTORED = "restored"
     """A result is back from the archive."""
+    CHANGED = "changed"
+    """A result was annotated again, and something changed."""
 
 
 class Channel(StrEnum):

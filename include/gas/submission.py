@@ -7,11 +7,11 @@ import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gas.errors import Conflict, InputError, NotFound, Unavailable, UploadTooLarge
-from gas.job import DAG_ID, JOB_ID, Job, JobStatus, job_to_json, new_job_id
+from gas.job import DAG_ID, JOB_ID, Job, JobStatus, StoredObject, job_to_json, new_job_id
 from gas.profiles_table import Profile, Tier
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 FILE_NAME_CHARACTERS = 200
+#: The input of a job before anybody has looked what lies in S3.
+NOT_SEEN = StoredObject(bucket="", key="", version_id="", sha256="", size_bytes=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,8 @@ def submit(
     file_name: str,
     reference: str,
     tags: Mapping[str, str] | None = None,
+    origin_job_id: str | None = None,
+    previous_job_id: str | None = None,
     now: Callable[[], float] = time.time,
 ) -> Job:
     """Record the job of an uploaded file, then ask for its DAG run. Submitting again is safe and finishes the work.
@@ -123,6 +127,7 @@ def submit(
     What counts is the stored object, whatever the browser said of it.
 
     :param tags: for a program to remember by.
+    :param origin_job_id: of the job that is annotated again, with ``previous_job_id``, that of the result to compare.
     :raises InputError: when nothing was uploaded, or the file name or job id is none.
     :raises ReferenceProblem: when the reference is not installed.
     :raises UploadTooLarge: when the object is over the plan's limit; the object is deleted.
@@ -131,7 +136,22 @@ def submit(
     """
     if not JOB_ID.fullmatch(job_id):
         raise InputError("this is not a job id that GAS gave out; begin a new upload")
-    job = _recorded(services, profile, job_id, file_name, reference, tags or {}, int(now()))
+    job = _recorded(
+        services,
+        profile,
+        Job(
+            job_id=job_id,
+            user_id=profile.user_id,
+            input_file_name=clean_file_name(file_name),
+            reference=reference,
+            submit_time=int(now()),
+            job_status=JobStatus.PENDING,
+            input=NOT_SEEN,
+            tags=tags or {},
+            origin_job_id=origin_job_id,
+            previous_job_id=previous_job_id,
+        ),
+    )
     if job.job_status is not JobStatus.PENDING:
         return job
     try:
@@ -149,6 +169,7 @@ def run_again(
     source: Job,
     job_id: str,
     reference: str | None = None,
+    previous_job_id: str | None = None,
     now: Callable[[], float] = time.time,
 ) -> Job:
     """Make a new job of a job that has ended: on a copy of its stored input, so that either may be deleted.
@@ -158,6 +179,7 @@ def run_again(
     :param source: the person's own job.
     :param job_id: of the new job.
     :param reference: the one of ``source`` when ``None``.
+    :param previous_job_id: of the result that the new one is compared with, where it is a re-annotation.
     :raises Conflict: when ``source`` has not ended, or the new id is taken.
     :raises InputError: when the input is no longer there.
     :raises ReferenceProblem: when the reference is not installed.
@@ -174,7 +196,16 @@ def run_again(
         raise InputError("the new job needs an id of its own; open the form anew")
     if services.objects.head_input(user_id=profile.user_id, job_id=job_id) is None:
         services.objects.copy_input(source.input, user_id=profile.user_id, job_id=job_id)
-    return submit(services, profile=profile, job_id=job_id, file_name=source.input_file_name, reference=wanted, now=now)
+    return submit(
+        services,
+        profile=profile,
+        job_id=job_id,
+        file_name=source.input_file_name,
+        reference=wanted,
+        origin_job_id=source.job_id if previous_job_id else None,
+        previous_job_id=previous_job_id,
+        now=now,
+    )
 
 
 def rename(services: Services, *, job_id: str, user_id: str, file_name: str) -> Job:
@@ -201,40 +232,20 @@ def clean_file_name(file_name: str) -> str:
     return name
 
 
-def _recorded(
-    services: Services,
-    profile: Profile,
-    job_id: str,
-    file_name: str,
-    reference: str,
-    tags: Mapping[str, str],
-    now: int,
-) -> Job:
-    """The job's record, written now unless it is there already."""
-    name = clean_file_name(file_name)
-    services.references.get(reference)
-    stored = services.objects.head_input(user_id=profile.user_id, job_id=job_id)
+def _recorded(services: Services, profile: Profile, job: Job) -> Job:
+    """The job's record, written now unless it is there already; the input is what lies in S3."""
+    services.references.get(job.reference)
+    stored = services.objects.head_input(user_id=profile.user_id, job_id=job.job_id)
     limit = upload_limit_bytes(services.settings, profile)
     if stored is None or stored.size_bytes > limit:
         with suppress(NotFound):  # recorded long ago: its input may be gone, or the plan smaller, since
-            return services.jobs.owned(job_id, profile.user_id)
+            return services.jobs.owned(job.job_id, profile.user_id)
     if stored is None:
         raise InputError("the file has not arrived; upload it, then submit again")
     if stored.size_bytes > limit:
         services.objects.delete_version(stored)
         raise _too_large(services.settings, profile, stored.size_bytes)
-    return services.jobs.create(
-        Job(
-            job_id=job_id,
-            user_id=profile.user_id,
-            input_file_name=name,
-            reference=reference,
-            submit_time=now,
-            job_status=JobStatus.PENDING,
-            input=stored,
-            tags=tags,
-        )
-    )
+    return services.jobs.create(replace(job, input=stored))
 
 
 def _too_large(settings: Settings, profile: Profile, size_bytes: int) -> UploadTooLarge:

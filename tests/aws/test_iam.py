@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gas import annotate_job, deletion, inventory, notices, reconcile, subscription
+from gas import annotate_job, comparison, deletion, inventory, notices, reannotation, reconcile, subscription
 from gas.archive import rebuild, transfer, vault
 from gas.archive.watch import RetrievalWatch
 from gas.aws import Aws
@@ -25,6 +25,14 @@ from gas.storage_table import new_token
 from tests.fakes import ALICE, BOB, FakeAirflow, FakeReferences, fake_annotate, pending_job
 from tests.permissions import ACCOUNT, REGION, WATCH, acting, unused
 from tests.storage import BODIES, DELAY_S, Clock, completed_job, quick_make, stock_taken, thawed
+
+NOTHING_CHANGED = comparison.Comparison(
+    counts=comparison.Counts(
+        significance=dict.fromkeys(comparison.Change, 0), consequence=dict.fromkeys(comparison.Change, 0)
+    ),
+    differences=[],
+    more=0,
+)
 
 
 @pytest.fixture
@@ -61,6 +69,8 @@ class IdleAirflow(FakeAirflow):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts, quick annotation, no grace, and nothing that is too young to be looked at."""
     monkeypatch.setattr(annotate_job.annotation, "annotate", fake_annotate)
+    monkeypatch.setattr(reannotation, "reference_checksum", lambda _: "another than before")
+    monkeypatch.setattr(reannotation.comparison, "compare", lambda *_, **__: NOTHING_CHANGED)
     monkeypatch.setattr(rebuild, "make_index", quick_make)
     monkeypatch.setattr(rebuild, "make_table", quick_make)
     monkeypatch.setattr(vault, "PART_BYTES", MIB)
@@ -130,6 +140,12 @@ def annotates(services: Services, job: Job) -> None:
     annotate_job.give_up(services, job_id=other.job_id, attempt="0001-a", error=None)
 
 
+def reannotates(services: Services, job: Job) -> None:
+    """What a run of ``reannotate`` does, and the job that it begins."""
+    turn = reannotation.reannotate(services, after=job.submit_time, before=job.submit_time + 1, at_once=1)
+    annotate_job.run(services, job_id=turn.begun[0], attempt="0001-a")
+
+
 def archives_all(services: Services) -> None:
     """What a run of ``archive`` does."""
     transfer.fan_out(services)
@@ -194,6 +210,7 @@ def test_worker_is_granted_what_it_does(settings: Settings, aws: Any) -> None:
         job = submitted(services)
         with acting(Role.WORKER):
             annotates(services, job)
+            reannotates(services, job)
         cold = due_job(services, clock)
         services.profiles.set_tier(ALICE.user_id, Tier.PREMIUM)
         services.profiles.set_tier(ALICE.user_id, Tier.FREE)

@@ -44,7 +44,7 @@ def ticked(page: str) -> set[str]:
 def test_everything_is_told_by_mail_at_first(alice: Browser, mailing: Services) -> None:
     """Who never chose gets mail of every kind, at the address that Globus told."""
     page = alice.get("/account/notices").text
-    assert ticked(page) == {"ended", "archive", "restored"}
+    assert ticked(page) == {"ended", "archive", "restored", "changed"}
     assert "To alice@uchicago.example" in page
     assert 'href="/account/notices" aria-current="page"' in page
 
@@ -55,7 +55,7 @@ def test_kinds_are_switched_off_on_the_page(alice: Browser, services: Services) 
     page = saved(alice, "restored")
     assert "Saved." in page
     assert ticked(page) == {"restored"}
-    assert services.notices.person(ALICE).wishes.no_mail == {Kind.ENDED, Kind.ARCHIVE}
+    assert services.notices.person(ALICE).wishes.no_mail == {Kind.ENDED, Kind.ARCHIVE, Kind.CHANGED}
 
 
 def test_secret_is_shown_once(alice: Browser, services: Services) -> None:
@@ -136,7 +136,7 @@ def test_wishes_are_another_persons_no_business(alice: Browser, bob: Browser) ->
 
 def test_api_changes_all_at_once(alice: Browser) -> None:
     """What is put is what is read, and the secret comes with the first address alone."""
-    wishes = {"mail": {"ended": False, "archive": True, "restored": False}, "webhook_url": URL}
+    wishes = {"mail": {"ended": False, "archive": True, "restored": False, "changed": False}, "webhook_url": URL}
     answer = alice.call("PUT", "notices", json=wishes).json
     assert SECRET.fullmatch(answer.pop("webhook_secret"))
     assert answer == alice.call("GET", "notices").json
@@ -152,7 +152,7 @@ def test_command_line(alice: Browser, gas: Callable[..., Result]) -> None:
     assert SECRET.fullmatch(json.loads(made.stdout)["webhook_secret"])
     assert gas("notices", "set", "--no-mail", "archive").exit_code == 0
     shown = json.loads(gas("notices", "show", "--json").stdout)
-    assert shown["mail"] == {"ended": False, "archive": False, "restored": True}
+    assert shown["mail"] == {"ended": False, "archive": False, "restored": True, "changed": True}
     assert shown["webhook_url"] == URL
     assert f"webhook  {URL}" in gas("notices", "show").stdout
     assert SECRET.fullmatch(gas("notices", "secret").stdout.strip())

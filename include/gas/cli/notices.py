@@ -20,6 +20,7 @@ class Kind(StrEnum):
     ENDED = "ended"
     ARCHIVE = "archive"
     RESTORED = "restored"
+    CHANGED = "changed"
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +44,7 @@ def show(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
 def change(
     *,
     mail: Annotated[
-        list[Kind] | None, typer.Option(help="Get mail of this: ended, archive, restored. May be repeated.")
+        list[Kind] | None, typer.Option(help="Get mail of this: ended, archive, restored, changed. May be repeated.")
     ] = None,
     no_mail: Annotated[list[Kind] | None, typer.Option(help="Get no mail of this. May be repeated.")] = None,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="Where everything is posted, as JSON.")] = None,
