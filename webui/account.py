@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 def install(app: Flask) -> None:
     """Give the templates what they show of the account."""
-    app.jinja_env.globals.update(account_box=account_box, is_admin=is_admin)
+    settings = app.extensions["gas"].settings
+    airflow = settings.airflow_public_url or settings.airflow_url
+    app.jinja_env.globals.update(account_box=account_box, is_admin=is_admin, airflow_url=airflow)
 
 
 def services() -> Services:

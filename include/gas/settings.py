@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "gas-service"
     airflow_password: SecretStr = SecretStr("")
+    airflow_public_url: str = ""
+    """Where people's browsers find Airflow; ``GAS_AIRFLOW_URL`` when unset."""
     # Who may sign in at Airflow's pages: Globus subs, usernames (name@provider), and groups as group:ID.
     airflow_admins: Annotated[frozenset[str], NoDecode] = frozenset()
     airflow_operators: Annotated[frozenset[str], NoDecode] = frozenset()
@@ -87,6 +89,8 @@ class Settings(BaseSettings):
 
     max_running_jobs: int = Field(default=16, ge=1, le=1024)
     """How many jobs run at once, in all of Airflow: a burst waits in its own queue and holds up no other DAG."""
+    reannotate_at_once: int = Field(default=4, ge=1, le=1024)
+    """How many new jobs one run of `reannotate` has at work, so that people's own jobs find room."""
 
     # What a plan allows, in bytes of the stored (compressed) upload.
     free_upload_limit_bytes: int = Field(default=10 * MIB, ge=1)
@@ -136,9 +140,11 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return frozenset(value.replace(",", " ").split()) if isinstance(value, str) else value
 
-    @field_validator("web_url", "airflow_url")
+    @field_validator("web_url", "airflow_url", "airflow_public_url")
     @classmethod
-    def _no_slash(cls, value: str) -> str:
+    def _no_slash(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "airflow_public_url":
+            return value
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")

@@ -22,7 +22,7 @@ from gas.profiles_table import Tier
 from gas.references import Reference, demo_vcf
 from gas.services import Services
 from gas.settings import Settings
-from tests.webui.conftest import ALICE, Browser, Jobs
+from tests.webui.conftest import ALICE, OPERATOR, Browser, Jobs
 from webui import show
 from webui.app import configuration, create_app
 
@@ -270,3 +270,13 @@ def test_app_starts_again_on_its_own_database(wired: Services) -> None:
     """Starting on a database that is set up already changes nothing and works."""
     again = create_app(services=wired)
     assert again.test_client().get("/health").json == {"status": "ok"}
+
+
+def test_operators_find_the_way_to_airflow(app: Flask, alice: Browser, operator: Browser, jobs: Jobs) -> None:
+    """On each page to the view of all jobs, and from a job of their own to its run; nobody else is shown the way."""
+    job_id = jobs.done(OPERATOR).job_id
+    airflow = app.extensions["gas"].settings.airflow_url
+    page = operator.get(f"/jobs/{job_id}").text
+    assert f'href="{airflow}/plugin/gas"' in page
+    assert f'href="{airflow}/dags/annotate/runs/{job_id}"' in page
+    assert airflow not in alice.get(f"/jobs/{jobs.done(ALICE).job_id}").text

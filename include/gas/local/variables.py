@@ -72,6 +72,7 @@ def _gas(layout: Layout) -> dict[str, str]:
         "GAS_REGION": REGION,
         "GAS_AWS_ACCOUNT": ACCOUNT,
         "GAS_AIRFLOW_URL": layout.airflow_url,
+        "GAS_AIRFLOW_PUBLIC_URL": layout.airflow_url,
         "GAS_AIRFLOW_PASSWORD": secrets.airflow_service_password,
         "GAS_WEB_URL": layout.web_url,
         "GAS_WEB_SECRET_KEY": secrets.web_secret_key,
