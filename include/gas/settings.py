@@ -73,6 +73,12 @@ class Settings(BaseSettings):
 
     # References and the engine.
     references: Path = Path("references")
+    ensembl_url: str = "https://ftp.ensembl.org/pub"
+    """Where Ensembl's files are: the publisher itself, or a mirror."""
+    clinvar_url: str = "https://ftp.ncbi.nlm.nih.gov/pub/clinvar"
+    """Where ClinVar's files are."""
+    reannotate_auto: int = Field(default=0, ge=0, le=3650)
+    """When a new ClinVar is in force, the jobs of so many days are annotated again; 0: the operator is told how to."""
     processors: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     engine_memory_bytes: int = Field(default=8 * GIB, ge=256 * MIB)
     engine_timeout_s: int = Field(default=6 * 3600, ge=1)
@@ -131,6 +137,10 @@ class Settings(BaseSettings):
     stripe_url: str = ""
     """Of a stand-in for Stripe; Stripe itself when empty."""
 
+    # Telling operators.
+    log_format: Literal["text", "json"] = "text"
+    """Of the web app's lines: for people, or one JSON object each. Airflow's own is ``[logging] json_logs``."""
+
     # How long links live, in seconds.
     upload_link_s: int = Field(default=3600, ge=60, le=43200)
     download_link_s: int = Field(default=300, ge=10, le=43200)
@@ -140,7 +150,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return frozenset(value.replace(",", " ").split()) if isinstance(value, str) else value
 
-    @field_validator("web_url", "airflow_url", "airflow_public_url")
+    @field_validator("web_url", "airflow_url", "airflow_public_url", "ensembl_url", "clinvar_url")
     @classmethod
     def _no_slash(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name == "airflow_public_url":
