@@ -34,6 +34,7 @@ from webui import (
     headers,
     job_actions,
     limits,
+    log,
     notices,
     pages,
     profile,
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.extensions["gas"] = services or gas_services.build(settings)
     app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)
     db = SQLA(app)
+    log.install(app, settings)
     limits.install(app, settings)
     wes.install(app)
     Csrf(app)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gas.errors import GasError
+from gas.job_log import about_subject
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ def looked_at(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from findings
     except (GasError, ClientError, BotoCoreError) as error:
-        log.warning("%s cannot be looked at", subject, exc_info=error)
+        with about_subject(subject):
+            log.warning("%s cannot be looked at", subject, exc_info=error)
         yield Finding(subject=subject, found="cannot be looked at", trouble=_told(error))
 
 
@@ -62,7 +64,8 @@ def _made(subject: str, repairs: Iterator[Repair], *, dry_run: bool) -> Iterator
             try:
                 repair.act()
             except (GasError, ClientError, BotoCoreError) as error:
-                log.warning("%s: %s", subject, repair.repair, exc_info=error)
+                with about_subject(subject):
+                    log.warning("%s: %s", subject, repair.repair, exc_info=error)
                 trouble = _told(error)
         yield Finding(subject=subject, found=repair.found, repair=repair.repair, trouble=trouble)
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from gas import letters, subscription
 from gas.errors import InputError, NotFound, Unavailable
 from gas.job import Job, StorageState, job_to_json
+from gas.job_log import about
 from gas.notice import Channel, Kind, Notice
 from gas.notices_table import Claim, Failure, Person, Wishes
 from gas.profiles_table import Profile, Tier
@@ -53,7 +54,8 @@ def job_ended(services: Services, job_id: str) -> None:
         if claim is not None:
             _tell(services, claim.job.user_id, [claim], patient=False)
     except Exception:
-        log.warning("the owner of job %s is told later", job_id, exc_info=True)
+        with about(job_id):
+            log.warning("the owner of job %s is told later", job_id, exc_info=True)
 
 
 def deliver(services: Services) -> int:
@@ -215,7 +217,8 @@ def _tell(services: Services, user_id: str, claims: Sequence[Claim], *, patient:
                 continue
             if missing & progress.down or notice.delivery_id(claim.job.job_id) in progress.refused:
                 if notice.tries and now - notice.time > GIVEN_UP_AFTER_S:
-                    log.warning("%s is told no more that job %s: %s", user_id, claim.job.job_id, notice.kind)
+                    with about(claim.job.job_id):
+                        log.warning("%s is told no more that job %s: %s", user_id, claim.job.job_id, notice.kind)
                     continue
                 left.append(replace(notice, tries=notice.tries + 1))
                 next_at = min(next_at, now + FIRST_PAUSE_S * 2 ** min(notice.tries, 10))

@@ -141,6 +141,10 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """Of the web app's lines: for people, or one JSON object each. Airflow's own is ``[logging] json_logs``."""
 
+    # Telling operators.
+    log_format: Literal["text", "json"] = "text"
+    """Of the web app's lines: for people, or one JSON object each. Airflow's own is ``[logging] json_logs``."""
+
     # How long links live, in seconds.
     upload_link_s: int = Field(default=3600, ge=60, le=43200)
     download_link_s: int = Field(default=300, ge=10, le=43200)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gas.errors import Conflict, InputError, NotFound, Unavailable, UploadTooLarge
 from gas.job import DAG_ID, JOB_ID, Job, JobStatus, StoredObject, job_to_json, new_job_id
+from gas.job_log import about
 from gas.profiles_table import Profile, Tier
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def submit(
     try:
         services.airflow.submit(DAG_ID, run_id=job_id, conf={"job_id": job_id, "user_id": job.user_id})
     except Unavailable as error:
-        log.warning("job %s is recorded and could not be started: %s", job_id, error)
+        with about(job_id):
+            log.warning("job %s is recorded and could not be started: %s", job_id, error)
         raise NotStarted(job) from error
     return job
 

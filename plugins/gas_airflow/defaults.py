@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from gas_airflow.job_log import bind_run
+
 
 def task_defaults(
     *,
@@ -27,6 +29,7 @@ def task_defaults(
         "retry_exponential_backoff": 2,
         "max_retry_delay": longest,
         "execution_timeout": at_most,
+        "on_execute_callback": bind_run,
     }
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException
 
+from gas.job_log import about_subject
+
 if TYPE_CHECKING:
     from gas.findings import Finding
 
@@ -19,7 +21,8 @@ def told(findings: Iterable[Finding], log: logging.Logger) -> int:
     """
     number = troubles = 0
     for finding in findings:
-        log.info("%s", finding)
+        with about_subject(finding.subject):
+            log.info("%s", finding)
         number += 1
         troubles += bool(finding.trouble)
     if troubles:

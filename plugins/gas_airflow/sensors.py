@@ -14,7 +14,9 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowException
 
 from gas.errors import NotFound
+from gas.job_log import about
 from gas.settings import Settings
+from gas_airflow.job_log import bind_jobs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -96,6 +98,7 @@ class GlacierRetrievalSensor(BaseSensorOperator):
         from gas_airflow.connections import connected_services
         from gas_airflow.triggers import GlacierRetrievalTrigger
 
+        bind_jobs(self.job_ids)
         services = connected_services()
         for job_id in ended:
             if self._tried(partial(transfer.thaw, services), job_id, failed) is Outcome.DAMAGED:
@@ -126,14 +129,15 @@ class GlacierRetrievalSensor(BaseSensorOperator):
 
     def _tried(self, step: Callable[[str], Any], job_id: str, failed: dict[str, str]) -> Any:
         """The step's answer; ``None`` where it failed, which is noted, or where the job is gone, which is well."""
-        try:
-            return step(job_id)
-        except NotFound:
-            return None
-        except Exception as error:
-            self.log.exception("job %s", job_id)
-            failed[job_id] = f"{type(error).__name__}: {error}"
-            return None
+        with about(job_id):
+            try:
+                return step(job_id)
+            except NotFound:
+                return None
+            except Exception as error:
+                self.log.exception("job %s", job_id)
+                failed[job_id] = f"{type(error).__name__}: {error}"
+                return None
 
 
 class VaultInventorySensor(BaseSensorOperator):

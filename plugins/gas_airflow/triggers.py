@@ -15,6 +15,7 @@ from gas.archive import Retrieval, RetrievalStatus, RetrievalTier
 from gas.archive.watch import RetrievalWatch
 from gas.job import ArchiveBackend
 from gas_airflow.connections import connected_services
+from gas_airflow.job_log import bind_jobs
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class GlacierRetrievalTrigger(BaseEventTrigger):
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Statuses]) -> AsyncIterator[TriggerEvent]:
         """One event: the ids of the jobs whose retrieval has ended."""
+        bind_jobs(retrieval.job_id for retrieval in self.retrievals)
         with self._registered():
             async for statuses in shared_stream:
                 ended = [
@@ -81,6 +83,7 @@ class GlacierRetrievalTrigger(BaseEventTrigger):
                     if statuses.get(retrieval.retrieval_job_id, RetrievalStatus.WAITING) is not RetrievalStatus.WAITING
                 ]
                 if ended:
+                    log.info("%d of %d retrievals have ended", len(ended), len(self.retrievals))
                     yield TriggerEvent({"job_ids": ended})
                     return
 

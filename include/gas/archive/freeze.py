@@ -19,6 +19,7 @@ from gas.archive.trash import empty_trash
 from gas.dynamodb import CHANGES_AT_ONCE
 from gas.errors import GasError
 from gas.job import ARCHIVED_OUTPUTS, ArchiveBackend, Job, JobStatus, Output, StorageState
+from gas.job_log import about
 from gas.profiles_table import Profile, Tier
 from gas.storage_table import new_token
 
@@ -69,15 +70,16 @@ def archive_all(
     failures: list[Exception] = []
 
     def step_of(job: Job) -> Outcome | _Committed:
-        try:
-            ours = claimed.get(job.job_id)
-            step = _copied(services, ours, resumed=False) if ours else None
-            seen = None if ours else job
-            return step or _moved(services, job.job_id, interval_end, profiles.get(job.user_id), seen=seen)
-        except Exception as error:
-            log.exception("job %s could not be archived", job.job_id)
-            failures.append(error)
-            return Outcome.NOTHING
+        with about(job.job_id):
+            try:
+                ours = claimed.get(job.job_id)
+                step = _copied(services, ours, resumed=False) if ours else None
+                seen = None if ours else job
+                return step or _moved(services, job.job_id, interval_end, profiles.get(job.user_id), seen=seen)
+            except Exception as error:
+                log.exception("job %s could not be archived", job.job_id)
+                failures.append(error)
+                return Outcome.NOTHING
 
     if at_once == 1:
         steps = list(map(step_of, jobs))

@@ -25,6 +25,7 @@ from gas.archive.freeze import unarchive
 from gas.archive.rebuild import rebuild
 from gas.archive.trash import empty_trash
 from gas.job import ArchiveBackend, Job, Output, StorageState, StoredObject
+from gas.job_log import about
 from gas.objects import OUTPUT_KEYS
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def ask_all(services: Services, job_ids: Sequence[str]) -> list[Retrieval]:
             retrieval = _asked(services, job, earlier)
         except ArchiveGone as error:
             if services.storage.trouble(job, str(error)):  # else it was deleted meanwhile, or is back
-                log.exception("job %s cannot be brought back", job.job_id)
+                with about(job.job_id):
+                    log.exception("job %s cannot be brought back", job.job_id)
                 gone.append(error)
             continue
         if retrieval is not None:
