@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     """Where Ensembl's files are: the publisher itself, or a mirror."""
     clinvar_url: str = "https://ftp.ncbi.nlm.nih.gov/pub/clinvar"
     """Where ClinVar's files are."""
-    reannotate_auto: int = Field(default=0, ge=0, le=3650)
+    reannotate_auto: int = Field(default=0, ge=0, le=1000)
     """When a new ClinVar is in force, the jobs of so many days are annotated again; 0: the operator is told how to."""
     processors: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     engine_memory_bytes: int = Field(default=8 * GIB, ge=256 * MIB)
@@ -136,10 +136,6 @@ class Settings(BaseSettings):
     """The recurring price that premium is, such as ``price_1NXYZ``."""
     stripe_url: str = ""
     """Of a stand-in for Stripe; Stripe itself when empty."""
-
-    # Telling operators.
-    log_format: Literal["text", "json"] = "text"
-    """Of the web app's lines: for people, or one JSON object each. Airflow's own is ``[logging] json_logs``."""
 
     # Telling operators.
     log_format: Literal["text", "json"] = "text"
