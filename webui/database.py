@@ -11,14 +11,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import flask_appbuilder.security.sqla.models  # noqa: F401 - the people, to whom tables here refer
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
 from flask_appbuilder import Model
-from sqlalchemy import DateTime, Engine, ForeignKey, Integer, String, Text, text
+from sqlalchemy import Connection, DateTime, Engine, ForeignKey, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from gas.errors import GasError
 
 #: The key of the PostgreSQL advisory lock under which the schema is made; any constant of our own will do.
 SCHEMA_LOCK = 0x6A5_0001
+
+#: Where the changes of the tables lie, one file each, numbered, and the table that says which of them were made.
+MIGRATIONS = Path(__file__).with_name("migrations")
+VERSION_TABLE = "gas_alembic_version"
 
 #: The schema of one process's apps is made one after the other too: FAB keeps its metadata on the class.
 _in_process = threading.Lock()
@@ -143,7 +153,36 @@ def schema_lock(engine: Engine) -> Iterator[None]:
     with _in_process, engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": SCHEMA_LOCK})
         try:
-            Model.metadata.create_all(engine)
+            with engine.begin() as transaction:
+                upgrade(transaction)
             yield
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": SCHEMA_LOCK})
+
+
+class LaterDatabase(GasError):
+    """The database was upgraded by a later GAS, whose changes this one does not know."""
+
+    kind = "later-database"
+
+
+def upgrade(connection: Connection, *, migrations: Path = MIGRATIONS) -> None:
+    """Make FAB's tables and GAS's own, or bring them up to date; all of it or, where a step fails, nothing.
+
+    :param connection: in a transaction, which the caller commits.
+    :raises LaterDatabase: when a later GAS was here; nothing is changed then.
+    """
+    # FAB has no numbered changes: it makes the tables that are missing, as it does in each of its applications.
+    theirs = [table for table in Model.metadata.sorted_tables if not table.name.startswith("gas_")]
+    Model.metadata.create_all(connection, tables=theirs)
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes.update(connection=connection, version_table=VERSION_TABLE)
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        raise LaterDatabase(
+            "the web app's database was upgraded by a later GAS; run that one, or restore the backup from before it"
+        ) from error

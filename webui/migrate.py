@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
+from gas.errors import GasError
 from gas.settings import Settings
-from webui.database import schema_lock
+from webui.database import VERSION_TABLE, schema_lock
 
 
 def main() -> None:
@@ -19,10 +20,14 @@ def main() -> None:
     if not url:
         sys.exit("GAS_WEB_DATABASE_URL must be set: the web app's database")
     engine = create_engine(url)
-    with schema_lock(engine):
-        pass
-    engine.dispose()
-    print("The web app's database is up to date")
+    try:
+        with schema_lock(engine), engine.connect() as connection:
+            revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
+    except GasError as error:
+        sys.exit(str(error))
+    finally:
+        engine.dispose()
+    print(f"The web app's database is at {revision}")
 
 
 if __name__ == "__main__":
