@@ -17,7 +17,7 @@ class WebFiles:
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
-    """How many bytes of each of the next answers' bodies arrive, until the connection breaks."""
+    """How many bytes of each of the next bodies (of packed files) arrive, until the connection breaks."""
     refusals: list[int] = field(default_factory=list)
     """What each of the next requests is answered with instead."""
     sizes: dict[str, int] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def serving() -> Iterator[WebFiles]:
             self.end_headers()
             if not send:
                 return
-            if web.cuts:
+            if web.cuts and self.path.endswith("gz"):
                 self.wfile.write(body[first : first + web.cuts.pop(0)])
                 self.close_connection = True
             else:
@@ -83,7 +83,11 @@ def serving() -> Iterator[WebFiles]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Say nothing of clients that hung up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     web.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

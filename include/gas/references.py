@@ -10,6 +10,10 @@ A reference is a folder of the store, whole or not there at all::
 
 It is built in a hidden folder beside, and renamed when everything is on disk. What a killed ``add`` or ``remove``
 leaves is hidden, and swept by the next one.
+
+A reference may have several versions side by side: folders ``NAME@VERSION``, and ``NAME`` a symbolic link to the one in
+force, which is replaced in one step. Whoever asked for the reference before works on with the version that it got:
+:attr:`Reference.folder` is never the link. Versions that differ in a source alone share the other files (hard links).
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -32,9 +36,11 @@ from gas.errors import ReferenceProblem
 
 _FORMAT = 1
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")
 _SOURCE_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,30}$")
 _NEW_SOURCE = re.compile(r"(?P<name>[^=]+)=(?P<path>.+?)(?::(?P<fields>[A-Za-z_][\w.]*(?:,[A-Za-z_][\w.]*)*))?")
 _HIDDEN = ".unfinished-"
+_LINK = ".in-force"
 SARS_COV_2 = "sars-cov-2"
 
 
@@ -89,9 +95,7 @@ class NewSource:
 
         :raises ReferenceProblem: when the text has another form.
         """
-        match = re.fullmatch(
-            r"(?P<name>[^=]+)=(?P<path>.+?)(?::(?P<fields>[A-Za-z_][\w.]*(?:,[A-Za-z_][\w.]*)*))?", text
-        )
+        match = _NEW_SOURCE.fullmatch(text)
         if match is None:
             raise ReferenceProblem(f"{text!r} is no source: write NAME=FILE.vcf.gz:FIELD,FIELD.")
         fields = tuple(dict.fromkeys((match["fields"] or "").split(","))) if match["fields"] else ()
@@ -117,6 +121,10 @@ class Reference:
     """Other spellings of contigs, each with the reference's own name for it."""
     notes: tuple[str, ...]
     """What ``add`` left out or mended, in sentences."""
+    version: str = ""
+    """Which of several versions this is; empty where there can be only one."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Where its files were fetched from, and what their publishers say of them; empty where they were given."""
 
     @property
     def fasta(self) -> Path:
@@ -169,6 +177,8 @@ class Reference:
             ],
             "aliases": dict(self.aliases),
             "notes": list(self.notes),
+            "version": self.version,
+            "origin": dict(self.origin),
         }
 
     @classmethod
@@ -177,15 +187,16 @@ class Reference:
 
         :raises ReferenceProblem: when there is none, or it cannot be read.
         """
+        folder = folder.resolve()  # the version in force may become another one meanwhile
+        name, _, version = folder.name.partition("@")
         try:
             said = json.loads((folder / "reference.json").read_bytes())
             if said["format"] != _FORMAT:
                 raise ReferenceProblem(
-                    f"The reference {folder.name!r} was installed by another version of GAS: "
-                    "remove it and add it again."
+                    f"The reference {name!r} was installed by another version of GAS: remove it and add it again."
                 )
             return cls(
-                name=folder.name,
+                name=name,
                 description=said["description"],
                 folder=folder,
                 contigs=tuple(Contig(c["name"], c["length"]) for c in said["contigs"]),
@@ -206,10 +217,12 @@ class Reference:
                 genes=said["genes"],
                 aliases=said["aliases"],
                 notes=tuple(said["notes"]),
+                version=version,
+                origin=said.get("origin", {}),  # manifests of before have none
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ReferenceProblem(
-                f"The reference {folder.name!r} is damaged ({error!r}): remove it and add it again."
+                f"The reference {name!r} is damaged ({error!r}): remove it and add it again."
             ) from error
 
 
@@ -245,10 +258,15 @@ class ReferenceStore:
         gff: Path,
         sources: Sequence[NewSource] = (),
         description: str = "",
+        version: str = "",
+        origin: Mapping[str, str] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> Reference:
         """Check, index and install a reference; all of it, or nothing.
 
+        :param version: installs it as a version beside others, none of which is put out of force by it: the one in
+            force stays so until :meth:`use` is called.
+        :param origin: see :attr:`Reference.origin`.
         :param progress: told in a few words what is being done.
         :raises ReferenceProblem: when the name is taken or unusable, or the files are; says what to change.
         """
@@ -258,7 +276,7 @@ class ReferenceStore:
             raise ReferenceProblem(
                 f"{name!r} cannot be a reference's name: use letters, digits, '.', '_' and '-', at most 64."
             )
-        self._refuse_taken(name)
+        folder_name = self._free(name, version)
         _check_source_names(sources)
         tell = progress or (lambda _: None)
         with self._unfinished() as folder:
@@ -283,21 +301,137 @@ class ReferenceStore:
                 genes=genes.genes,
                 aliases=genome.aliases,
                 notes=(*genes.notes, *(note for _, notes in installed for note in notes)),
+                version=version,
+                origin=origin or {},
             )
-            (folder / "reference.json").write_text(json.dumps(reference.to_json(), indent=1) + "\n")
             (folder / "cuts.json").write_text(json.dumps(genes.cuts, separators=(",", ":")))
-            _sync(folder)
-            self._publish(folder, name)
-        return Reference.load(self.folder / name)
+            return self._finish(reference, folder_name)
+
+    def add_version(
+        self,
+        base: Reference,
+        source: NewSource,
+        *,
+        version: str,
+        origin: Mapping[str, str],
+        progress: Callable[[str], None] | None = None,
+    ) -> Reference:
+        """A version of an installed reference with one source exchanged, or added; it shares all else with ``base``.
+
+        Its arguments, and what it raises, are those of :meth:`add`.
+        """
+        from gas import reference_files
+
+        folder_name = self._free(base.name, version)
+        _check_source_names([source])
+        with self._unfinished() as folder:
+            for path in base.folder.rglob("*"):
+                at = folder / path.relative_to(base.folder)
+                if path.is_dir():
+                    at.mkdir()
+                elif path.name != "reference.json" and not path.name.startswith((f"{source.name}.", _HIDDEN)):
+                    os.link(path, at)
+            genome = reference_files.Genome(
+                path=folder / base.fasta.name,
+                contigs={contig.name: contig.length for contig in base.contigs},
+                aliases=base.aliases,
+                sha256=base.fasta_sha256,
+            )
+            (progress or (lambda _: None))(f"Reading {source.name}")
+            fresh, notes = reference_files.install_source(source, folder / "sources", genome=genome)
+            others = [replace(s, path=folder / "sources" / s.path.name) for s in base.sources if s.name != source.name]
+            return self._finish(
+                replace(
+                    base,
+                    folder=folder,
+                    sources=tuple(sorted((*others, fresh), key=lambda s: s.name)),
+                    notes=(*(n for n in base.notes if not n.startswith(f"{source.name}:")), *notes),
+                    version=version,
+                    origin=origin,
+                ),
+                folder_name,
+            )
+
+    def use(self, name: str, version: str) -> Reference:
+        """Put a version in force, in one step: whoever asks meanwhile gets the one before or this one.
+
+        :raises ReferenceProblem: when there is no such version.
+        """
+        wanted = self.version(name, version)
+        with _locked(self.folder) as store:
+            if not wanted.folder.is_dir():
+                raise ReferenceProblem(f"The version {version} of {name!r} was just removed.")
+            if (self.folder / name).exists() and not (self.folder / name).is_symlink():
+                raise ReferenceProblem(f"There is a reference {name!r} without versions: remove it first.")
+            link = self.folder / _LINK
+            link.unlink(missing_ok=True)
+            link.symlink_to(wanted.folder.name)
+            link.replace(self.folder / name)
+            os.fsync(store)
+        return wanted
+
+    def versions(self, name: str) -> Sequence[Reference]:
+        """The versions of a reference, in force or not, by version; none where it has no versions."""
+        folders = self.folder.glob("*@*") if self.folder.is_dir() else ()
+        named = sorted(path for path in folders if path.name.partition("@")[0] == name)
+        return [Reference.load(path) for path in named if (path / "reference.json").is_file()]
+
+    def version(self, name: str, version: str) -> Reference:
+        """One version of a reference.
+
+        :raises ReferenceProblem: when it is not installed; says which are.
+        """
+        there = {reference.version: reference for reference in self.versions(name)}
+        if version not in there:
+            known = f"there are {', '.join(there)}" if there else "it has no versions; see gas reference install"
+            raise ReferenceProblem(f"There is no version {version!r} of the reference {name!r}: {known}.")
+        return there[version]
+
+    def remove_version(self, name: str, version: str) -> None:
+        """Remove one version that is not in force.
+
+        :raises ReferenceProblem: when it is in force, or is not installed.
+        """
+        doomed = self.version(name, version)
+        with self._unfinished() as folder, _locked(self.folder):
+            if (self.folder / name).resolve() == doomed.folder:
+                raise ReferenceProblem(f"The version {version} of {name!r} is in force: put another in force first.")
+            doomed.folder.rename(folder / "version")
 
     def remove(self, name: str) -> None:
-        """Remove a reference. Jobs that have its files open keep them; others end with a sentence.
+        """Remove a reference, all versions of it. Jobs that have its files open keep them; others end with a sentence.
 
         :raises ReferenceProblem: when it is not installed.
         """
         self.get(name)
         with self._unfinished() as folder:
             (self.folder / name).rename(folder / name)
+            for version in self.versions(name):
+                version.folder.rename(folder / version.folder.name)
+
+    def _free(self, name: str, version: str) -> str:
+        """The name of the folder that this version, or a reference without versions, may take.
+
+        :raises ReferenceProblem: when it is taken, or ``version`` cannot be one.
+        """
+        if not version:
+            self._refuse_taken(name)
+            return name
+        if not _VERSION.match(version):
+            raise ReferenceProblem(f"{version!r} cannot be a version: use letters, digits, '.', '_' and '-'.")
+        if (self.folder / name).exists() and not (self.folder / name).is_symlink():
+            raise ReferenceProblem(
+                f"There is a reference {name!r} already, added from files; `gas reference remove {name}` makes room."
+            )
+        self._refuse_taken(f"{name}@{version}")
+        return f"{name}@{version}"
+
+    def _finish(self, reference: Reference, folder_name: str) -> Reference:
+        """Write the manifest, see everything onto the disk, and give the folder its name."""
+        (reference.folder / "reference.json").write_text(json.dumps(reference.to_json(), indent=1) + "\n")
+        _sync(reference.folder)
+        self._publish(reference.folder, folder_name)
+        return Reference.load(self.folder / folder_name)
 
     def _names(self) -> tuple[str, ...]:
         try:
