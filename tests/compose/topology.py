@@ -36,7 +36,8 @@ ADDRESSES = [f"{NETWORK}.{number}" for number in range(1, 60)]
 PUBLISHED = "127.0.0.1"
 
 START_S = 240.0
-STOP_S = 20.0
+#: Nobody misses what is not finished by then.
+STOP_S = 8.0
 POLL_S = 0.5
 
 
@@ -141,7 +142,7 @@ class Topology:
     def start(self, container: Container) -> None:
         """Start one."""
         command = self._command(container)
-        environment = {**self._environment(container), processes.MARKER: container.marker, "SPT_NOENV": "1"}
+        environment = {**self.environment(container), processes.MARKER: container.marker, "SPT_NOENV": "1"}
         with container.log.open("ab") as out:
             try:
                 container.process = subprocess.Popen(
@@ -168,11 +169,24 @@ class Topology:
         container.process.wait(timeout=STOP_S)
         processes.end(container.members())
 
+    def start_again(self, container: Container) -> None:
+        """Start one that was killed, and wait until it is healthy.
+
+        :raises NotStarted: when it does not become so.
+        """
+        container.killed = False
+        self.start(container)
+        deadline = time.monotonic() + START_S
+        while not self.healthy(container):
+            if time.monotonic() > deadline:
+                raise NotStarted(f"{container.name} is not well again:\n{container.said()}")
+            time.sleep(POLL_S)
+
     def down(self) -> None:
         """Stop all: what others keep their data in last."""
         stores = ("postgres", "redis", "aws", "globus")
         for group in (lambda c: c.service not in stores, lambda c: c.service in stores):
-            running = [c for c in self.containers if group(c) and c.process and c.process.poll() is None]
+            running = [c for c in self.containers if group(c) and c.process]
             for container in running:
                 assert container.process is not None
                 container.process.send_signal(signal.SIGINT if container.service == "postgres" else signal.SIGTERM)
@@ -181,7 +195,9 @@ class Topology:
                 assert container.process is not None
                 with suppress(subprocess.TimeoutExpired):
                     container.process.wait(timeout=max(0.1, deadline - time.monotonic()))
-                processes.end(container.members(), patience_s=1)
+            processes.end([member for container in running for member in container.members()], patience_s=1)
+            for container in running:
+                assert container.process is not None
                 container.process.wait(timeout=STOP_S)
 
     def healthy(self, container: Container) -> bool:
@@ -194,7 +210,7 @@ class Topology:
             raise NotStarted(f"{container.service} has a health check of the kind {kind}")
         done = subprocess.run(
             [self._replaced(word, container) for word in test],
-            env=self._environment(container),
+            env=self.environment(container),
             cwd=self._working_folder(container),
             capture_output=True,
             timeout=30,
@@ -241,7 +257,8 @@ class Topology:
             case _:
                 raise NotStarted(f"{container.service}: there is no program here for the image {spec['image']}")
 
-    def _environment(self, container: Container) -> dict[str, str]:
+    def environment(self, container: Container) -> dict[str, str]:
+        """Its environment, as its processes see it."""
         given = {
             name: str(value) for name, value in (container.spec.get("environment") or {}).items() if value is not None
         }

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from gas.archive import RetrievalStatus
 from gas.client import Client
-from gas.errors import Archived, Conflict
-from gas.inventory import inventory
-from gas.job import ArchiveBackend, Job, JobStatus, Output, StorageState
+from gas.job import ArchiveBackend, StorageState
 from gas.local import contents
 from gas.local.globus_standin import ALICE
 from gas.local.stack import Stack
 from gas.local.variables import stack_settings
-from gas.references import SARS_COV_2, demo_vcf
-from gas.services import Services, build
+from gas.services import build
 from tests.live.calamities import Calamities, until, workers
+from tests.live.crowd import (
+    ROUND_S,
+    Crowd,
+    assert_archived,
+    assert_back,
+    assert_nobody_has_other_jobs,
+    assert_nothing_is_left,
+    submit_all,
+    told,
+)
 from tests.live.people import PEOPLE, client_of
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 JOBS = 50
 AWAY_S = 30
-#: What was hit is taken up again after the missing heartbeats and a pause or two.
-ROUND_S = 300
 
 HOT, ARCHIVED, THAWING = StorageState.HOT, StorageState.ARCHIVED, StorageState.THAWING
 Calamity = Callable[[Calamities], object]
@@ -45,64 +46,6 @@ CALAMITIES: dict[str, Calamity] = {
 }
 
 
-@dataclass
-class Crowd:
-    """Some people on the free plan, and the jobs that they have submitted."""
-
-    services: Services
-    people: dict[str, Client]
-    folder: Path
-    sha256: dict[str, str] = field(default_factory=dict)
-    """Of each job's result, as it was recorded when it was made."""
-    owner: dict[str, str] = field(default_factory=dict)
-
-    def submit(self, person: str, numbers: range) -> None:
-        """One person's share of the jobs, one after the other. No two files are alike."""
-        first, rest = demo_vcf().read_text().split("\n", 1)
-        for number in numbers:
-            vcf = self.folder / f"{number}.vcf"
-            vcf.write_text(f"{first}\n##number={number}\n{rest}")
-            job = self.people[person].submit(vcf, reference=SARS_COV_2)
-            self.owner[job["job_id"]] = person
-
-    def jobs(self) -> list[Job]:
-        """The records as they stand."""
-        return self.services.jobs.find_many(list(self.owner))
-
-    def number(self, *states: StorageState) -> int:
-        """How many results are in one of these states."""
-        return sum(job.storage_state in states for job in self.jobs())
-
-    def settled(self, state: StorageState) -> bool:
-        """Whether all are in this state, and nobody has anything left to do for one of them."""
-        jobs = self.jobs()
-        for job in jobs:
-            assert job.job_status not in (JobStatus.FAILED, JobStatus.CANCELLED), job
-            assert job.storage_error is None, job
-            if job.job_status is JobStatus.COMPLETED:
-                assert self.sha256.setdefault(job.job_id, job.outputs[Output.VCF].sha256) == (
-                    job.outputs[Output.VCF].sha256
-                )
-        return len(jobs) == JOBS and all(job.storage_state is state and not job.is_open for job in jobs)
-
-    def await_settled(self, state: StorageState) -> None:
-        """Wait for that."""
-        try:
-            until(lambda: self.settled(state), f"all are {state}", patience_s=ROUND_S)
-        except AssertionError:
-            told(self.stand())
-            raise
-
-    def stand(self) -> str:
-        """Where everything is."""
-        return str(Counter((str(job.job_status), str(job.storage_state), job.is_open) for job in self.jobs()))
-
-    def everybody(self, act: Callable[[Client], object]) -> None:
-        """Each of the people does it."""
-        for client in self.people.values():
-            act(client)
-
-
 @pytest.fixture
 def crowd(hasty_stack: Stack, tmp_path: Path) -> Iterator[Crowd]:
     """Everybody whom the Globus stand-in knows, each signed in and on the free plan; their jobs are deleted again."""
@@ -110,7 +53,7 @@ def crowd(hasty_stack: Stack, tmp_path: Path) -> Iterator[Crowd]:
         services = contents.services(hasty_stack.layout)
         stack.enter_context(closing(services.airflow))
         people = {person: stack.enter_context(client_of(hasty_stack.layout, person)) for person in PEOPLE}
-        crowd = Crowd(services, people, tmp_path)
+        crowd = Crowd(services, people, tmp_path, JOBS)
         crowd.everybody(Client.unsubscribe)
         yield crowd
         crowd.everybody(Client.unsubscribe)
@@ -118,79 +61,13 @@ def crowd(hasty_stack: Stack, tmp_path: Path) -> Iterator[Crowd]:
             people[person].delete(job_id)
 
 
-def assert_nobody_has_other_jobs(crowd: Crowd) -> None:
-    """What was sent again, because an answer was lost, is no second job."""
-    theirs = {job["job_id"]: person for person, client in crowd.people.items() for job in client.jobs()}
-    assert theirs == crowd.owner
-
-
-def assert_archived(crowd: Crowd, folder: Path) -> None:
-    """Rightly so: of each the web app gives what stays, and says of the rest where it is."""
-    for job in crowd.jobs():
-        client = crowd.people[job.user_id]
-        assert (job.archive_id is not None, job.s3_deleted, job.trash) == (True, True, None)
-        with pytest.raises(Conflict) as refusal:
-            client.download(job.job_id, Output.VCF, folder / "archived")
-        assert refusal.value.kind == Archived.kind
-        assert "records" in client.log(job.job_id)
-
-
-def assert_back(crowd: Crowd, folder: Path) -> None:
-    """Each result can be downloaded through the web app, and is what was recorded when it was made."""
-    for job in crowd.jobs():
-        client = crowd.people[job.user_id]
-        assert (job.archive_id, job.archive_token, job.retrieval_job_id, job.trash) == (None, None, None, None)
-        vcf = client.download(job.job_id, Output.VCF, folder / "back.vcf.gz", overwrite=True)
-        assert vcf.sha256 == crowd.sha256[job.job_id]
-        for output in (Output.INDEX, Output.TABLE):
-            assert client.download(job.job_id, output, folder / f"back.{output}", overwrite=True).size_bytes
-
-
-def left_over(crowd: Crowd, stack: Stack) -> tuple[list[str], int]:
-    """What no record names: keys of hot versions, and the number of cold copies."""
-    services, jobs = crowd.services, crowd.jobs()
-    named = {stored.version_id for job in jobs for output, stored in job.outputs.items() if job.readable(output)}
-    named |= {job.archive_id for job in jobs if job.archive_id}
-    unnamed = [stored.key for stored in services.objects.versions_below("") if stored.version_id not in named]
-    cold = sum(key.startswith("archive/") for key in unnamed)
-    if services.settings.archive is ArchiveBackend.VAULT:
-        glacier = contents.session(stack.layout).client("glacier", endpoint_url=stack.layout.aws_url)
-        vault = glacier.describe_vault(accountId="-", vaultName=services.settings.vault)
-        cold += vault["NumberOfArchives"] - sum(job.archive_id is not None for job in jobs)
-    return [key for key in unnamed if not key.startswith("archive/")], cold
-
-
-def assert_nothing_is_left(crowd: Crowd, stack: Stack) -> None:
-    """Nothing but cold copies whose makers died before they could record them, and these the inventory deletes."""
-    hot, cold = left_over(crowd, stack)
-    assert hot == []
-    told("left over for the inventory:", cold)
-    layout, services = stack.layout, crowd.services
-    listed = services.vault_inventory.ask()
-    if listed is not None:  # there is a vault
-        until(lambda: services.vault_inventory.status(listed) is RetrievalStatus.READY, "the vault is listed")
+def nothing_is_left(crowd: Crowd, stack: Stack) -> None:
+    """Neither hot nor cold, by what the stand-in says."""
+    layout, session = stack.layout, contents.session(stack.layout)
     in_three_days = build(
-        stack_settings(layout),
-        session=contents.session(layout),
-        endpoint_url=layout.aws_url,
-        now=lambda: time.time() + 3 * 86400,
+        stack_settings(layout), session=session, endpoint_url=layout.aws_url, now=lambda: time.time() + 3 * 86400
     )
-    findings = list(inventory(in_three_days, vault_inventory=listed))
-    assert [str(finding) for finding in findings if finding.trouble] == []
-    assert left_over(crowd, stack) == ([], 0)
-
-
-def submit_all(crowd: Crowd, meanwhile: Callable[[], object]) -> None:
-    """Everybody submits their share at the same time, while something else goes on."""
-    share = -(-JOBS // len(PEOPLE))
-    with ThreadPoolExecutor(len(PEOPLE)) as threads:
-        shares = [
-            threads.submit(crowd.submit, person, range(share * nth, min(JOBS, share * (nth + 1))))
-            for nth, person in enumerate(PEOPLE)
-        ]
-        meanwhile()
-        for done in shares:
-            done.result()
+    assert_nothing_is_left(crowd, in_three_days, session.client("glacier", endpoint_url=layout.aws_url))
 
 
 @pytest.mark.parametrize("hasty_stack", [ArchiveBackend.STORAGE_CLASS], indirect=True)
@@ -222,7 +99,7 @@ def test_each_part_is_killed_once_in_the_middle_of_fifty_jobs(hasty_stack: Stack
     crowd.await_settled(HOT)
     told("back")
     assert_back(crowd, tmp_path)
-    assert_nothing_is_left(crowd, hasty_stack)
+    nothing_is_left(crowd, hasty_stack)
 
 
 @pytest.mark.long
@@ -245,7 +122,7 @@ def test_each_part_is_killed_on_each_way(hasty_stack: Stack, crowd: Crowd, tmp_p
         assert_back(crowd, tmp_path)
         crowd.everybody(Client.unsubscribe)
     assert_nobody_has_other_jobs(crowd)
-    assert_nothing_is_left(crowd, hasty_stack)
+    nothing_is_left(crowd, hasty_stack)
 
 
 @pytest.mark.long
@@ -256,8 +133,3 @@ def test_workers_that_are_killed_while_idle_do_not_stop_everything(hasty_stack: 
         worker.kill()
     crowd.submit(ALICE, range(1))
     until(lambda: crowd.number(HOT, ARCHIVED) == 1, "the job is done", patience_s=ROUND_S)
-
-
-def told(*what: object) -> None:
-    """What happened when, for whoever looks at the output."""
-    print(time.strftime("%H:%M:%S"), *what, flush=True)
