@@ -26,6 +26,7 @@ from webui import (
     account,
     api,
     billing,
+    changes,
     drs,
     errors,
     explore,
@@ -106,6 +107,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         explore.register(builder)
         explore_api.register(builder)
         variants.register(builder)
+        changes.register(builder)
         genome.register(builder)
         drs.register(builder)
         wes.register(builder)

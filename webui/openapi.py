@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gas.comparison import Change
 from gas.job import JOB_ID as JOB_ID_PATTERN
 from gas.job import JobStatus, StorageState
 from gas.notice import Kind
@@ -109,6 +110,35 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "reference": {**_TEXT, "description": "The one of the job where it is left out"},
         },
     },
+    "Changes": _object(
+        job_id=_JOB_ID,
+        previous_job_id={**_JOB_ID, "nullable": True, "description": "Of the earlier result"},
+        why_not={**_MAYBE_TEXT, "description": "Why no variants are named, where none can be"},
+        counts={
+            "nullable": True,
+            "allOf": [{"$ref": "#/components/schemas/ChangeCounts"}],
+            "description": "Variants by what became of their clinical significance and most severe consequence",
+        },
+        differences=_list_of("Difference"),
+        more={**_SIZE, "description": "How many further variants differ"},
+    ),
+    "ChangeCounts": _object(
+        significance={"type": "object", "additionalProperties": _SIZE},
+        consequence={"type": "object", "additionalProperties": _SIZE},
+    ),
+    "Difference": _object(
+        chrom=_TEXT,
+        pos=_SIZE,
+        ref=_TEXT,
+        alt=_TEXT,
+        significance={"type": "string", "nullable": True, "enum": [*(change.value for change in Change), None]},
+        consequence={"type": "string", "nullable": True, "enum": [*(change.value for change in Change), None]},
+        before={"$ref": "#/components/schemas/AnnotatedAs"},
+        after={"$ref": "#/components/schemas/AnnotatedAs"},
+    ),
+    "AnnotatedAs": _object(
+        significance=_MAYBE_TEXT, consequence=_MAYBE_TEXT, gene=_MAYBE_TEXT, protein_change=_MAYBE_TEXT
+    ),
     "Forecast": _object(
         ahead={**_SIZE, "nullable": True, "description": "How many jobs wait before it; null once it has begun"},
         ahead_at_least={"type": "boolean", "description": "Whether there may be more of them"},

@@ -53,6 +53,7 @@ ROLES = {
         ["GenomeView$", "can_genome$"],
         ["ReferenceFilesApi$", "can_file$"],
         ["VariantsView$", "can_(ask|answer)$"],
+        ["Changes(View|Api)$", "can_changes$"],
         ["VariantsApi$", "can_annotate$"],
         ["CommandLineView$", "can_(ask|decide)$"],
         ["(AccountApi|SubscriptionApi|ReferencesApi|UploadsApi|JobsApi|JobActionsApi|ShareApi|TokenApi)$", "can_.*$"],

@@ -125,6 +125,20 @@ class OutputJson(TypedDict):
     """Whether it can be downloaded now: not while it is in the archive."""
 
 
+class ChangesJson(TypedDict):
+    """What differs from an earlier result of the same input: what changed in clinical significance first."""
+
+    job_id: str
+    previous_job_id: str | None
+    why_not: str | None
+    """Why no variants are named, where none can be."""
+    counts: dict[str, dict[str, int]] | None
+    """Variants: ``significance`` and ``consequence``, each by ``new``, ``lost`` and ``changed``."""
+    differences: list[dict[str, Any]]
+    more: int
+    """How many further variants differ."""
+
+
 class StorageJson(TypedDict):
     """Where the result lies: HOT, ARCHIVING, ARCHIVED or THAWING. Times are ISO 8601 in UTC."""
 
@@ -571,6 +585,13 @@ class Client:
         :raises NotFound: there is no such job, or it has no log yet.
         """
         return self._exchange("GET", f"{_job_path(job_id)}/log").text
+
+    def changes(self, job_id: str) -> ChangesJson:
+        """What differs from the earlier result, of a job that GAS made to annotate that one again.
+
+        :raises NotFound: there is no such job.
+        """
+        return cast(ChangesJson, self._json("GET", f"{_job_path(job_id)}/changes"))
 
     def summary(self, job_id: str) -> dict[str, Any]:
         """``summary.json`` of a finished job.

@@ -127,6 +127,7 @@ TABLE: dict[tuple[str, str], Row] = {
     # The row sends no new id and no name.
     ("POST", "/jobs/<job_id>/rerun"): Row("/jobs/{job_id}/rerun", (400, 422, 404, 404) + (302,) * 6),
     ("POST", "/jobs/<job_id>/name"): Row("/jobs/{job_id}/name", (400, 422, 404, 404) + (302,) * 6),
+    ("GET", "/jobs/<job_id>/changes"): Row("/jobs/{job_id}/changes", JOB_PAGE),
     ("GET", "/jobs/<job_id>/table"): Row("/jobs/{job_id}/table", JOB_PAGE),
     ("GET", "/jobs/<job_id>/share"): Row("/jobs/{job_id}/share", JOB_PAGE),
     ("POST", "/jobs/<job_id>/share"): Row("/jobs/{job_id}/share", (400, 422, 404, 404) + (302,) * 6),
@@ -185,6 +186,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ),
     ("PATCH", "/api/v1/jobs/<job_id>"): Row("/api/v1/jobs/{job_id}", JOB_CALL, new_name),
     ("GET", "/api/v1/jobs/<job_id>/log"): Row("/api/v1/jobs/{job_id}/log", JOB_CALL),
+    ("GET", "/api/v1/jobs/<job_id>/changes"): Row("/api/v1/jobs/{job_id}/changes", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/summary"): Row("/api/v1/jobs/{job_id}/summary", JOB_CALL),
     ("GET", "/api/v1/jobs/<job_id>/download/<what>"): Row("/api/v1/jobs/{job_id}/download/vcf", LINK),
     ("GET", "/api/v1/jobs/<job_id>/table"): Row("/api/v1/jobs/{job_id}/table", JOB_CALL),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from gas.cli.server import EXIT_CODES, JsonOption, ServerOption, connect, print_json, printable, say
+from gas.comparison import Change
 from gas.errors import GasError, InputError, JobFailed
 from gas.job import JobStatus, Output
 
@@ -49,6 +50,7 @@ class Wanted(StrEnum):
     LOG = "log"
     SUMMARY = "summary"
     TABLE = "table"
+    DIGEST = "digest"
     INPUT = "input"
     ALL = "all"
 
@@ -60,6 +62,7 @@ def register(app: typer.Typer) -> None:
         ("jobs", list_jobs),
         ("show", show),
         ("log", log),
+        ("changes", changes),
         ("download", download),
         ("cancel", cancel),
         ("rerun", rerun),
@@ -215,6 +218,30 @@ def log(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption
         print_json({"job_id": job_id, "log": text})
     else:
         typer.echo(text, nl=not text.endswith("\n"))
+
+
+def changes(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Show what changed since an earlier result, of a job that GAS made to annotate that one again."""
+    with connect(server) as client:
+        found = client.changes(job_id)
+    if as_json:
+        print_json(found)
+        return
+    for name, title in (("significance", "clinical significance"), ("consequence", "most severe consequence")):
+        counted = (found["counts"] or {}).get(name, {})
+        if counted:
+            typer.echo(f"{title:<24} " + ", ".join(f"{counted[change]:,} {change}" for change in Change))
+    for one in found["differences"]:
+        allele = f"{one['chrom']}:{one['pos']} {one['ref']}>{one['alt']}"
+        for name in ("significance", "consequence"):
+            if one[name]:
+                before, after = (one[side][name] or "-" for side in ("before", "after"))
+                gene = one["after"]["gene"] or one["before"]["gene"] or ""
+                typer.echo(printable(f"{allele}  {gene}  {name} {one[name]}: {before} -> {after}"))
+    if found["more"]:
+        typer.echo(f"... and {found['more']:,} more variants")
+    if found["why_not"]:
+        say(f"{found['why_not'][:1].upper()}{found['why_not'][1:]}.")
 
 
 def download(
