@@ -56,16 +56,18 @@ def attempt_of(ti: RuntimeTaskInstanceProtocol) -> str:
 
 def give_up(context: Any) -> None:
     """After the last try, wherever it ended: no job stays RUNNING for ever."""
-    from gas import annotate_job
+    from gas import annotate_job, metrics
     from gas_airflow.connections import connected_services
 
     error = context.get("exception")
-    annotate_job.give_up(
-        connected_services(),
+    services = connected_services()
+    failed = annotate_job.give_up(
+        services,
         job_id=context["params"]["job_id"],
         attempt=attempt_of(context["ti"]),
         error=error if isinstance(error, BaseException) else None,
     )
+    metrics.job_ended(services, failed)
 
 
 @dag(
@@ -93,7 +95,7 @@ def annotate() -> None:
     @task(on_failure_callback=give_up, do_xcom_push=False)
     def annotate_job(params: dict[str, Any], ti: RuntimeTaskInstanceProtocol) -> None:
         """Carry out the job; see the DAG's documentation."""
-        from gas import notices
+        from gas import metrics, notices
         from gas.annotate_job import run
         from gas_airflow.connections import connected_services
 
@@ -103,6 +105,9 @@ def annotate() -> None:
         except Fenced as error:
             raise AirflowFailException(str(error)) from error
         notices.job_ended(services, params["job_id"])
+        if services.metrics.on:
+            job = services.jobs.find(params["job_id"])
+            metrics.job_ended(services, job if job and job.attempt == attempt_of(ti) else None)
 
     annotate_job()
 

@@ -84,7 +84,10 @@ def archive() -> None:
         from gas.archive import transfer
         from gas_airflow.connections import connected_services
 
-        outcomes = transfer.archive_all(connected_services(), chunk, interval_end=before)
+        services = connected_services()
+        outcomes = transfer.archive_all(services, chunk, interval_end=before)
+        for outcome, number in outcomes.items():
+            services.metrics.count(f"archives.{outcome.value.lower()}", number)
         return {outcome.value: number for outcome, number in outcomes.items()}
 
     waited = FreeUserDelaySensor(task_id="wait")

@@ -60,8 +60,9 @@ def inventory() -> None:
         from gas_airflow.connections import connected_services
         from gas_airflow.findings import told
 
-        found = inventory.inventory(connected_services(), vault_inventory=vault_inventory, dry_run=params["dry_run"])
-        return told(found, logging.getLogger(inventory.__name__))
+        services = connected_services()
+        found = inventory.inventory(services, vault_inventory=vault_inventory, dry_run=params["dry_run"])
+        return told(found, logging.getLogger(inventory.__name__), metrics=services.metrics)
 
     look(VaultInventorySensor(task_id="wait").output)
 

@@ -55,7 +55,7 @@ def reconcile() -> None:
         """Repair what is found; how much that was."""
         import logging
 
-        from gas import reconcile
+        from gas import metrics, reconcile
         from gas_airflow.connections import connected_services
         from gas_airflow.findings import told
 
@@ -66,7 +66,8 @@ def reconcile() -> None:
             findings = reconcile.check(services, after=after, before=before, dry_run=dry_run)
         else:
             findings = reconcile.reconcile(services, dry_run=dry_run)
-        return told(findings, logging.getLogger(reconcile.__name__))
+        metrics.measure(services)
+        return told(findings, logging.getLogger(reconcile.__name__), metrics=services.metrics)
 
     repair()
 

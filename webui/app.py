@@ -36,6 +36,7 @@ from webui import (
     job_actions,
     limits,
     log,
+    metrics,
     notices,
     pages,
     profile,
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
     app.extensions["gas-recent-times"] = RecentTimes(app.extensions["gas"].airflow)
     db = SQLA(app)
     log.install(app, settings)
+    metrics.install(app, app.extensions["gas"].metrics)
     limits.install(app, settings)
     wes.install(app)
     Csrf(app)

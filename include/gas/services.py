@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gas.airflow_api import AirflowApi
@@ -17,6 +17,7 @@ from gas.events import Events
 from gas.job import ArchiveBackend
 from gas.jobs_table import JobsTable
 from gas.mail import Mail
+from gas.metrics import Metrics
 from gas.notices_table import NoticesTable
 from gas.objects import Objects
 from gas.profiles_table import ProfilesTable
@@ -49,6 +50,7 @@ class Services:
     events: Events
     airflow: AirflowApi
     references: ReferenceStore
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 def build(
@@ -86,4 +88,5 @@ def build(
         events=events,
         airflow=AirflowApi(url=settings.airflow_url, user=settings.airflow_user, password=settings.airflow_password),
         references=ReferenceStore(settings.references),
+        metrics=Metrics(settings),
     )

@@ -140,6 +140,10 @@ class Settings(BaseSettings):
     # Telling operators.
     log_format: Literal["text", "json"] = "text"
     """Of the web app's lines: for people, or one JSON object each. Airflow's own is ``[logging] json_logs``."""
+    statsd_on: bool = False
+    """Whether figures are sent to StatsD; Airflow's own are by ``[metrics] statsd_on``."""
+    statsd_host: str = "localhost"
+    statsd_port: int = Field(default=8125, ge=1, le=65535)
 
     # How long links live, in seconds.
     upload_link_s: int = Field(default=3600, ge=60, le=43200)

@@ -14,6 +14,8 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 from gas.archive import Retrieval, RetrievalStatus, RetrievalTier
 from gas.archive.watch import RetrievalWatch
 from gas.job import ArchiveBackend
+from gas.metrics import Metrics
+from gas.settings import Settings
 from gas_airflow.connections import connected_services
 from gas_airflow.job_log import bind_jobs
 
@@ -69,6 +71,7 @@ class GlacierRetrievalTrigger(BaseEventTrigger):
                     await asyncio.sleep(GATHER_S)
             except Exception:
                 log.exception("how retrievals stand cannot be asked just now; next try in %s s", pause_s)
+                Metrics(Settings.from_environment()).count("retrieval_polls_failed")
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, BACK_OFF_S)
 

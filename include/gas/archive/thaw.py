@@ -228,6 +228,8 @@ def _brought_back(services: Services, job: Job, retrieval: Retrieval) -> Outcome
         if there is None or there.outputs.get(Output.VCF) != outputs[Output.VCF]:
             services.objects.delete_versions(outputs.values())
             return None
+    if done is not None and job.restore_time is not None:
+        services.metrics.timing("restore", services.storage.now() - job.restore_time)
     empty_trash(services, job.job_id)
     return Outcome.THAWED
 
