@@ -231,13 +231,24 @@ class Table:
             last_key=from_item(last) if last else None,
         )
 
-    def scan(self, *, index: str, filter_expression: str, values: Mapping[str, Any]) -> Iterator[Item]:
-        """Rows of a whole index that the filter lets pass, in no order. Eventually consistent, and costly."""
+    def scan(
+        self,
+        *,
+        filter_expression: str,
+        values: Mapping[str, Any],
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Iterator[Item]:
+        """Rows of a whole index, or of the table, that the filter lets pass, in no order.
+
+        Eventually consistent, and costly.
+        """
         request: dict[str, Any] = {
             "TableName": self.name,
-            "IndexName": index,
+            **({"IndexName": index} if index else {}),
             "FilterExpression": filter_expression,
             "ExpressionAttributeValues": to_item(values),
+            **({"ExpressionAttributeNames": dict(names)} if names else {}),
         }
         while True:
             answer = self._retried(lambda: self._aws.dynamodb.scan(**request))

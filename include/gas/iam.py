@@ -130,6 +130,9 @@ _TELL_OF_RESTORES: Mapping[On, tuple[str, ...]] = {
     On.THAW_TOPIC: ("sns:SetTopicAttributes",),
 }
 
+#: What `gas migrate` needs to find the records of an earlier layout.
+_MIGRATE: Mapping[On, tuple[str, ...]] = {On.JOBS: ("dynamodb:Scan",)}
+
 
 def _together(*parts: Mapping[On, tuple[str, ...]]) -> Mapping[On, tuple[str, ...]]:
     every = dict.fromkeys(thing for part in parts for thing in part)
@@ -164,8 +167,8 @@ GRANTS: Mapping[Role, Mapping[On, tuple[str, ...]]] = {
         On.WAKE_QUEUE: ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"),
         On.VAULT: ("glacier:ListJobs", "glacier:DescribeJob"),
     },
-    # `gas provision`, `gas doctor`, and what the commands `restore`, `reconcile` and `inventory` repair by hand.
-    Role.OPERATOR: _together(_PROVISION, _TELL_OF_RESTORES, _REPAIR),
+    # `gas provision`, `gas migrate`, `gas doctor`, and what `restore`, `reconcile` and `inventory` repair by hand.
+    Role.OPERATOR: _together(_PROVISION, _TELL_OF_RESTORES, _MIGRATE, _REPAIR),
 }
 
 

@@ -30,6 +30,7 @@ from gas.dynamodb import ConditionFailed, Item, Table
 from gas.errors import Conflict, Fenced, InputError, NotFound
 from gas.job import ArchiveBackend, Job, JobStatus, Output, Progress, StorageState, StoredObject, Trash
 from gas.notice import Kind, to_tell
+from gas.record_schema import LAYOUT, current, submit_month
 
 Record = TypeVar("Record")
 
@@ -119,6 +120,11 @@ class JobsTable:
     def __init__(self, table: Table, *, now: Callable[[], float] = time.time) -> None:
         self._table = table
         self._now = now
+
+    @property
+    def table(self) -> Table:
+        """The records themselves, for what works on all of them."""
+        return self._table
 
     def create(self, job: Job) -> Job:
         """Record a new job; the same person's job of that id, where there is one, is returned as it stands.
@@ -551,7 +557,8 @@ class JobsTable:
 
 
 def job_from_item(item: Item) -> Job:
-    """The job that a DynamoDB item holds."""
+    """The job that a DynamoDB item holds, whichever GAS wrote it."""
+    item = current(item)
     state = item.get("storage_state")
     progress = item.get("progress")
     backend = item.get("archive_backend")
@@ -609,17 +616,13 @@ def _trash(item: Item | None) -> Trash | None:
     )
 
 
-def submit_month(submit_time: int) -> str:
-    """The month, in UTC, of POSIX seconds: ``2026-11``."""
-    return time.strftime("%Y-%m", time.gmtime(submit_time))
-
-
 def _new_item(job: Job) -> Item:
     return {
         "job_id": job.job_id,
         "user_id": job.user_id,
         "user_order": f"{job.submit_time:012d}#{job.job_id}",
         "submit_month": submit_month(job.submit_time),
+        "schema": LAYOUT,
         "input_file_name": job.input_file_name,
         "name_folded": job.input_file_name.casefold(),
         "reference": job.reference,

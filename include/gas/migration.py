@@ -26,6 +26,7 @@ class Part(StrEnum):
 
     AIRFLOW = "airflow"
     WEB = "web"
+    RECORDS = "records"
 
 
 def migrate(parts: Sequence[Part], *, environment: Mapping[str, str]) -> Iterator[tuple[Part, str]]:
@@ -68,4 +69,24 @@ def _web(environment: Mapping[str, str]) -> str:
     return run("webui.migrate", environment=environment)
 
 
-_BY: Mapping[Part, Callable[[Mapping[str, str]], str]] = {Part.AIRFLOW: _airflow, Part.WEB: _web}
+def _records(environment: Mapping[str, str]) -> str:
+    from botocore.exceptions import ClientError
+
+    from gas import dynamodb, record_schema
+    from gas.services import build
+    from gas.settings import Settings
+
+    try:
+        number = record_schema.migrate(build(Settings.of(environment)))
+    except ClientError as error:
+        if dynamodb.code(error) != "ResourceNotFoundException":
+            raise MigrationFailed(f"the records of jobs could not be looked through: {error}") from error
+        return "There are no records of jobs yet"
+    return f"The records of jobs have the layout {record_schema.LAYOUT}; {number} had an earlier one"
+
+
+_BY: Mapping[Part, Callable[[Mapping[str, str]], str]] = {
+    Part.AIRFLOW: _airflow,
+    Part.WEB: _web,
+    Part.RECORDS: _records,
+}

@@ -64,7 +64,7 @@ def end(process: subprocess.Popen[str]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def migrated(environment: dict[str, str]) -> list[dict[str, str]]:
     """What two said that were started at the same moment on empty databases."""
-    return [end(process) for process in [start(environment), start(environment)]]
+    return [end(process) for process in [start(environment, "airflow", "web") for _ in range(2)]]
 
 
 @pytest.fixture

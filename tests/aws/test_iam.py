@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from gas import annotate_job, comparison, deletion, inventory, notices, reannotation, reconcile, subscription
+from gas import (
+    annotate_job,
+    comparison,
+    deletion,
+    inventory,
+    notices,
+    reannotation,
+    reconcile,
+    record_schema,
+    subscription,
+)
 from gas.archive import rebuild, transfer, vault
 from gas.archive.watch import RetrievalWatch
 from gas.aws import Aws
@@ -261,6 +271,7 @@ def test_operator_is_granted_what_he_does(settings: Settings, aws: Any) -> None:
         left_half_done(services, clock)
         with acting(Role.OPERATOR):
             list(provision(chosen, **where))
+            record_schema.migrate(services)
             repairs(services, clock)
     assert unused(Role.OPERATOR) == []
 

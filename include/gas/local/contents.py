@@ -39,6 +39,13 @@ def provision(layout: Layout) -> None:
         pass  # the generator works as it is read
 
 
+def migrate_records(layout: Layout) -> None:
+    """Bring the records that an earlier GAS wrote to the layout of this one."""
+    from gas.record_schema import migrate
+
+    migrate(services(layout))
+
+
 def install_reference(layout: Layout) -> None:
     """Install SARS-CoV-2, which ships with GAS."""
     from gas.references import ReferenceStore, install_sars_cov_2

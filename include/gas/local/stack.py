@@ -159,6 +159,7 @@ class Stack:
                 airflow.prepare(layout, environment)
         with step("AWS resources"):
             contents.provision(layout)
+            contents.migrate_records(layout)
         began = time.time()
         self._supervisor.start(component.name for component in others)
         with step("Reference SARS-CoV-2"):  # while Airflow starts
