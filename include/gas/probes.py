@@ -95,6 +95,7 @@ def _table(name: Callable[[Settings], str], key: str, index: str, by: str) -> Ma
         "dynamodb:DescribeContinuousBackups": lambda aws, settings: aws.dynamodb.describe_continuous_backups(
             TableName=name(settings)
         ),
+        "dynamodb:Scan": lambda aws, settings: aws.dynamodb.scan(TableName=name(settings), Limit=1),
         "dynamodb:Query": lambda aws, settings: aws.dynamodb.query(
             TableName=name(settings),
             IndexName=index,
