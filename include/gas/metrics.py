@@ -49,6 +49,12 @@ class Metrics:
         if client := self._connected():
             client.timing(name, 1000 * max(0.0, seconds))
 
+    def close(self) -> None:
+        """Let go of the socket, where it is not kept for as long as the process lives."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def _connected(self) -> StatsClient | None:
         if self._client is None and self._address is not None:
             from statsd import StatsClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -71,7 +71,8 @@ class GlacierRetrievalTrigger(BaseEventTrigger):
                     await asyncio.sleep(GATHER_S)
             except Exception:
                 log.exception("how retrievals stand cannot be asked just now; next try in %s s", pause_s)
-                Metrics(Settings.from_environment()).count("retrieval_polls_failed")
+                with closing(Metrics(Settings.from_environment())) as metrics:
+                    metrics.count("retrieval_polls_failed")
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, BACK_OFF_S)
 

@@ -6,10 +6,12 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import promql_parser
 import pytest
 import yaml
 
@@ -48,13 +50,16 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-def sender(listener: socket.socket) -> Metrics:
-    return Metrics(Settings(statsd_on=True, statsd_host="127.0.0.1", statsd_port=listener.getsockname()[1]))
+@pytest.fixture
+def to(listener: socket.socket) -> Iterator[Metrics]:
+    """What sends to it."""
+    settings = Settings(statsd_on=True, statsd_host="127.0.0.1", statsd_port=listener.getsockname()[1])
+    with closing(Metrics(settings)) as sender:
+        yield sender
 
 
-def test_figures_are_sent_as_statsd(listener: socket.socket) -> None:
+def test_figures_are_sent_as_statsd(listener: socket.socket, to: Metrics) -> None:
     """Counters, gauges, and times in milliseconds; a negative gauge would be taken for a change."""
-    to = sender(listener)
     to.count("jobs_ended.completed", 2)
     to.gauge("archive_lag", -5)
     to.timing("job_run", 1.5)
@@ -74,7 +79,7 @@ def test_nothing_is_sent_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not to.on
 
 
-def test_measured_is_how_gas_stands(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measured_is_how_gas_stands(listener: socket.socket, to: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many jobs are where, since when the oldest, and how late the archive is; each figure has a name."""
     none = Waiting(number=0, oldest=[])
     seen = Overview(
@@ -91,7 +96,7 @@ def test_measured_is_how_gas_stands(listener: socket.socket, monkeypatch: pytest
         whole=True,
     )
     monkeypatch.setattr(overview, "overview", lambda _: seen)
-    there = SimpleNamespace(metrics=sender(listener), settings=Settings(free_result_ttl_s=300))
+    there = SimpleNamespace(metrics=to, settings=Settings(free_result_ttl_s=300))
     metrics.measure(cast("Services", there))
     heard = dict(listener.recv(200).decode().removesuffix("|g").split(":") for _ in range(13))
     assert heard["gas.jobs.pending"] == "2"
@@ -103,12 +108,12 @@ def test_measured_is_how_gas_stands(listener: socket.socket, monkeypatch: pytest
     assert None not in map(mapped, heard)
 
 
-def test_end_of_a_job_is_told_once_it_has_one(listener: socket.socket) -> None:
+def test_end_of_a_job_is_told_once_it_has_one(listener: socket.socket, to: Metrics) -> None:
     """A PENDING job tells nothing."""
-    there = cast("Services", SimpleNamespace(metrics=sender(listener)))
+    there = cast("Services", SimpleNamespace(metrics=to))
     metrics.job_ended(there, None)
     metrics.job_ended(there, pending_job(job_id=new_job_id()))
-    there.metrics.count("end")
+    to.count("end")
     assert listener.recv(200) == b"gas.end:1|c"
 
 
@@ -134,7 +139,6 @@ def expressions() -> list[str]:
 @pytest.mark.parametrize("query", expressions(), ids=range(len(expressions())))
 def test_queries_are_promql_about_what_there_is(query: str) -> None:
     """Prometheus would read each, and each asks for figures that the mapping names."""
-    promql_parser = pytest.importorskip("promql_parser")
     promql_parser.parse(query)
     known = {mapping["name"] for mapping in MAPPINGS}
     asked = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\b(?:gas|airflow)_[a-z_]+", query)}

@@ -18,11 +18,13 @@ def test_each_answer_is_timed() -> None:
         listener.settimeout(5)
         app = Flask(__name__)
         port = listener.getsockname()[1]
-        metrics.install(app, Metrics(Settings(statsd_on=True, statsd_host="127.0.0.1", statsd_port=port)))
+        figures = Metrics(Settings(statsd_on=True, statsd_host="127.0.0.1", statsd_port=port))
+        metrics.install(app, figures)
         app.add_url_rule("/", "Pages.home", lambda: "")
         app.add_url_rule("/no", "Pages.no", lambda: abort(403))
         for path in ("/", "/no", "/nowhere"):
             app.test_client().get(path)
+        figures.close()
         heard = [listener.recv(200).decode().partition(":") for _ in range(3)]
     assert [name for name, _, _ in heard] == ["gas.web.Pages_home.200", "gas.web.Pages_no.403", "gas.web.unknown.404"]
     assert {value.rpartition("|")[2] for _, _, value in heard} == {"ms"}
