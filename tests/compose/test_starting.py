@@ -9,13 +9,13 @@ import pytest
 
 from tests.compose.topology import NotStarted, Topology
 
-WELL = {"test": ["CMD", "true"]}
+WELL, UNWELL = {"test": ["CMD", "true"]}, {"test": ["CMD", "false"]}
 NEEDS_ANOTHER = {"other": {"condition": "service_healthy", "required": True}}
 
 HOPELESS: dict[str, tuple[dict[str, Any], str]] = {
     "foreign image": ({"image": "nginx:1", "command": ["nginx"], "healthcheck": WELL}, "no program here for the image"),
     "no such program": ({"image": "gas:1", "command": ["no-such-program"], "healthcheck": WELL}, "no-such-program"),
-    "ends": ({"image": "gas:1", "command": ["sh", "-c", "echo why; exit 3"], "healthcheck": WELL}, "with 3:\nwhy"),
+    "ends": ({"image": "gas:1", "command": ["sh", "-c", "echo why; exit 3"], "healthcheck": UNWELL}, "with 3:\nwhy"),
     "one-shot fails": ({"image": "gas:1", "command": ["false"], "restart": "no"}, "one-1 ended with 1"),
     "no health check": ({"image": "gas:1", "command": ["sleep", "60"]}, "one has no health check"),
     "needs what is not there": (
