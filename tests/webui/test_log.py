@@ -75,6 +75,8 @@ def test_each_line_names_the_job_of_its_request(root: logging.Logger) -> None:
 def test_access_log_is_json_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """One object for each request, with its job and how long it took; the secret of a link is not in it."""
     monkeypatch.setenv("GAS_LOG_FORMAT", "json")
+    for name in ("gunicorn.access", "gunicorn.error"):  # which other servers of this process may have set up
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
     config = Config()
     config.set("accesslog", "-")
     logger = RedactedLogger(config)
