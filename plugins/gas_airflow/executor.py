@@ -3,6 +3,9 @@
 The workers take turns at one queue, and whoever waits at it holds its lock. A worker that is killed there, as the
 kernel does when memory runs out, takes the lock along: the others wait for ever, and no task is started any more,
 while the scheduler goes on as if nothing had happened. Such a scheduler ends itself here; its tasks are taken up again.
+
+A worker that is killed just after it took a task leaves that one queued, and the scheduler believes for ever that it
+is about to begin. Airflow hands such tasks out anew after ``task_queued_timeout``, if the executor can let go of them.
 """
 
 from __future__ import annotations
@@ -11,9 +14,12 @@ import logging
 import os
 import signal
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.executors import local_executor
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +44,11 @@ class LocalExecutor(local_executor.LocalExecutor):
         elif time.monotonic() - self._untaken_since > STUCK_S:
             log.critical("idle workers take no tasks: one was killed while it held the queue. The scheduler ends")
             self.end_scheduler()
+
+    def revoke_task(self, *, ti: TaskInstance) -> None:
+        """Let go of a task that nobody began. Should one still do, Airflow lets only one of the two run."""
+        self.queued_tasks.pop(ti.key, None)
+        self.running.discard(ti.key)
 
     def end_scheduler(self) -> None:
         """At once: an orderly end would wait for the workers."""

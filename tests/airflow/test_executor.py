@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,3 +93,11 @@ def test_scheduler_whose_workers_take_their_tasks_goes_on(executor: LocalExecuto
         sync_for(executor, 0.1)
         executor.running.clear()
     assert ended == []
+
+
+def test_task_that_a_worker_died_with_can_be_handed_out_anew(executor: LocalExecutor) -> None:
+    """The executor lets go of it, so that the scheduler may queue it again, and of no other."""
+    executor.running |= {"lost", "other"}
+    executor.revoke_task(ti=SimpleNamespace(key="lost"))
+    executor.revoke_task(ti=SimpleNamespace(key="never there"))
+    assert executor.running == {"other"}

@@ -126,6 +126,10 @@ def _airflow(layout: Layout) -> dict[str, str]:
             "task_instance_heartbeat_timeout": 45,
             "scheduler_health_check_threshold": 40,
             "orphaned_tasks_check_interval": 20,  # 300 by default
+            # A task that a worker took and died with before it began is handed out anew.
+            "task_queued_timeout": 60,
+            "task_queued_timeout_check_interval": 15,
+            "num_stuck_in_queued_retries": 10_000,
         },
         "triggerer": {"triggerer_health_check_threshold": 15},
         "dag_processor": {"refresh_interval": 30, "parsing_processes": 1},
