@@ -99,6 +99,7 @@ def shell(
         "GAS_SERVER": stack.layout.web_url,
         "GAS_TOKEN": token,
         "JOB": job_id,
+        "EDITOR": "true",  # whoever edits leaves the file as it is
     }
 
 
