@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import globus_sdk.config
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.fab.auth_manager.security_manager.override import FabAirflowSecurityManagerOverride
 from airflow.providers.fab.auth_manager.views.auth_oauth import CustomAuthOAuthView
 from airflow.providers.fab.www.views import redirect
 from flask import current_app, request
 from flask_appbuilder import expose
-from flask_appbuilder.const import AUTH_OAUTH
-from globus_sdk.scopes import GroupsScopes
 
-from gas.errors import SettingsError
 from gas.settings import Settings
+from gas_airflow.listed import PROVIDER, groups_of, role_of, subs_of, usernames_of
 
 if TYPE_CHECKING:
     from airflow.providers.fab.auth_manager.models import User
@@ -35,96 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROVIDER = "globus"
-#: How a Globus group is named among the people of a list.
-GROUP = "group:"
-GLOBUS_TIMEOUT_S = 10
 #: The hash of no password at all.
 NO_PASSWORD = "!"  # noqa: S105 - says that there is none
-
-
-def configuration(settings: Settings) -> dict[str, Any]:
-    """Flask's configuration of FAB's sign-in.
-
-    :raises SettingsError: naming the variable that is missing.
-    """
-    if not (settings.globus_client_id and settings.globus_client_secret.get_secret_value()):
-        raise SettingsError(
-            "GAS_GLOBUS_CLIENT_ID and GAS_GLOBUS_CLIENT_SECRET must be set: "
-            "the Globus application that people sign in with"
-        )
-    scopes = ["openid", "email", "profile"]
-    if any(entry.startswith(GROUP) for entry in _listed(settings)):  # asked of a person only where it matters
-        scopes.append(str(GroupsScopes.view_my_groups_and_memberships))
-    auth_url = globus_sdk.config.get_service_url("auth").rstrip("/")
-    return {
-        "AUTH_TYPE": AUTH_OAUTH,
-        "AUTH_USER_REGISTRATION": False,  # it would open a form to anybody; users are made in auth_user_oauth
-        "SECURITY_MANAGER_CLASS": GlobusSecurityManager,
-        "GAS_SETTINGS": settings,
-        "OAUTH_PROVIDERS": [
-            {
-                "name": PROVIDER,
-                "icon": "fa-globe",
-                "token_key": "access_token",
-                "remote_app": {
-                    "client_id": settings.globus_client_id,
-                    "client_secret": settings.globus_client_secret.get_secret_value(),
-                    "server_metadata_url": f"{auth_url}/.well-known/openid-configuration",
-                    "client_kwargs": {
-                        "scope": " ".join(scopes),
-                        "code_challenge_method": "S256",
-                        "token_endpoint_auth_method": "client_secret_basic",
-                        "timeout": GLOBUS_TIMEOUT_S,
-                    },
-                },
-            }
-        ],
-    }
-
-
-def role_of(names: frozenset[str], settings: Settings) -> str | None:
-    """The highest of Airflow's roles that these names have; ``None`` opens nothing.
-
-    :param names: of one person: ``sub`` and username of each linked identity, and their groups as ``group:ID``.
-    """
-    by_role = (
-        ("Admin", settings.airflow_admins),
-        ("Op", settings.airflow_operators),
-        ("Viewer", settings.airflow_viewers),
-    )
-    return next((role for role, listed in by_role if listed & names), None)
-
-
-def subs_of(claims: Mapping[str, Any]) -> frozenset[str]:
-    """The identities that the person whom a verified ID token names has linked."""
-    return frozenset(said["sub"] for said in (claims, *(claims.get("identity_set") or ())))
-
-
-def usernames_of(claims: Mapping[str, Any]) -> frozenset[str]:
-    """How they are called: ``name@provider``, which the provider vouches for.
-
-    Not their e-mail addresses, which at Globus are neither unique nor verified.
-    """
-    said = {
-        one.get("preferred_username") or one.get("username") for one in (claims, *(claims.get("identity_set") or ()))
-    }
-    return frozenset(name for name in said if name)
-
-
-def groups_of(token: Mapping[str, Any]) -> frozenset[str]:
-    """The Globus groups of which the person who has just signed in is an active member, as ``group:ID``.
-
-    :param token: Globus's answer, with a token for its Groups service where that was asked for.
-    """
-    for other in token.get("other_tokens") or ():
-        if other["resource_server"] == GroupsScopes.resource_server:
-            authorizer = globus_sdk.AccessTokenAuthorizer(other["access_token"])
-            with globus_sdk.GroupsClient(authorizer=authorizer) as client:
-                return frozenset(
-                    f"{GROUP}{group['id']}" for group in client.get_my_groups(query_params={"statuses": "active"})
-                )
-    return frozenset()
 
 
 def _is_sub(username: str) -> bool:
@@ -133,10 +42,6 @@ def _is_sub(username: str) -> bool:
         return str(UUID(username)) == username
     except ValueError:
         return False
-
-
-def _listed(settings: Settings) -> frozenset[str]:
-    return settings.airflow_admins | settings.airflow_operators | settings.airflow_viewers
 
 
 class GlobusAuthView(CustomAuthOAuthView):

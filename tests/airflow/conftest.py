@@ -27,9 +27,12 @@ AIRFLOWS_OWN_WARNINGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def airflow_home(_no_foreign_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An Airflow home with a migrated SQLite database: enough for one process at a time."""
+    """An Airflow home with a migrated SQLite database: enough for one process at a time.
+
+    For every test here, asked for or not: Airflow takes the home that is there when it is first imported.
+    """
     home = tmp_path_factory.mktemp("airflow")
     settings = {
         "AIRFLOW_HOME": str(home),

@@ -15,6 +15,12 @@ from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
 pytestmark = AIRFLOWS_OWN_WARNINGS
 
 
+@pytest.fixture(autouse=True)
+def _nothing_bound() -> None:
+    """Tasks that other tests ran in this process have bound their jobs."""
+    clear_contextvars()
+
+
 def test_each_task_binds_the_job_of_its_run(dag_bag: Any) -> None:
     """Before it does anything else, in every DAG; a run without a job binds nothing."""
     job_id = new_job_id()

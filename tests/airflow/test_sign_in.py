@@ -27,7 +27,7 @@ def settings(**lists: str) -> Settings:
 @pytest.mark.parametrize("entry", [SUB, AT_WORK, "alice@globusid.org", "alice@uchicago.example", GROUP])
 def test_each_way_to_be_listed(entry: str) -> None:
     """A sub, a username of any linked identity, or a group gives the role of its list."""
-    from gas_airflow.sign_in import role_of, subs_of, usernames_of
+    from gas_airflow.listed import role_of, subs_of, usernames_of
 
     names = subs_of(CLAIMS) | usernames_of(CLAIMS) | {GROUP}
     assert role_of(names, settings(GAS_AIRFLOW_OPERATORS=f"somebody@else.example, {entry}")) == "Op"
@@ -35,7 +35,7 @@ def test_each_way_to_be_listed(entry: str) -> None:
 
 def test_not_listed() -> None:
     """Without a list, or with an e-mail address in it, a Globus account opens nothing."""
-    from gas_airflow.sign_in import role_of, subs_of, usernames_of
+    from gas_airflow.listed import role_of, subs_of, usernames_of
 
     names = subs_of(CLAIMS) | usernames_of(CLAIMS)
     assert role_of(names, settings()) is None
@@ -44,7 +44,7 @@ def test_not_listed() -> None:
 
 def test_highest_role() -> None:
     """Who is on several lists has the role that may do most."""
-    from gas_airflow.sign_in import role_of
+    from gas_airflow.listed import role_of
 
     lists = settings(GAS_AIRFLOW_VIEWERS=SUB, GAS_AIRFLOW_OPERATORS=SUB, GAS_AIRFLOW_ADMINS=GROUP)
     assert role_of(frozenset({SUB}), lists) == "Op"
@@ -53,7 +53,7 @@ def test_highest_role() -> None:
 
 def test_groups_are_asked_only_where_one_is_listed() -> None:
     """Nobody is asked to let GAS see their groups unless a list names one."""
-    from gas_airflow.sign_in import configuration
+    from gas_airflow.listed import configuration
 
     def scope(lists: Settings) -> str:
         return configuration(lists)["OAUTH_PROVIDERS"][0]["remote_app"]["client_kwargs"]["scope"]
@@ -64,7 +64,7 @@ def test_groups_are_asked_only_where_one_is_listed() -> None:
 
 def test_without_a_client() -> None:
     """The API server does not start without the Globus application, and says which variables are missing."""
-    from gas_airflow.sign_in import configuration
+    from gas_airflow.listed import configuration
 
     with pytest.raises(SettingsError, match="GAS_GLOBUS_CLIENT_ID"):
         configuration(Settings.of({}))

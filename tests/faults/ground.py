@@ -176,7 +176,10 @@ class Ground:
         assert self.web.download(job) == ARCHIVED
         there = self.clean.jobs.get(job.job_id)
         assert (there.storage_state, there.s3_deleted, there.is_open) == (StorageState.ARCHIVED, True, False)
-        named = {(there.outputs[kept].key, there.outputs[kept].version_id) for kept in (Output.LOG, Output.SUMMARY)}
+        named = {
+            (there.outputs[kept].key, there.outputs[kept].version_id)
+            for kept in (Output.LOG, Output.SUMMARY, Output.DIGEST)
+        }
         if self.backend is ArchiveBackend.STORAGE_CLASS:
             named.add(_cold(there))
         assert self.lying_about(job) == named

@@ -28,7 +28,7 @@ from tests.faults.web import WebApp
 CALLS = [
     ("UpdateItem", 1),  # start
     ("GetObject", 1),
-    *(("PutObject", n) for n in range(1, 6)),
+    *(("PutObject", n) for n in range(1, 7)),
     ("UpdateItem", 2),  # complete
     ("Publish", 1),
     ("UpdateItem", 3),  # mark_notified

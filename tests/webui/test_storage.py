@@ -76,7 +76,7 @@ def test_archived_result_explains_itself(alice: Browser, jobs: Jobs, services: S
         assert alice.get(f"/api/v1/jobs/{job.job_id}/download/{what}").status_code == 302
     assert alice.get(f"/api/v1/jobs/{job.job_id}/log").text == Jobs.LOG
     public = alice.get(f"/api/v1/jobs/{job.job_id}").json
-    assert {name for name, output in public["outputs"].items() if output["available"]} == {"log", "summary"}
+    assert {name for name, output in public["outputs"].items() if output["available"]} == {"digest", "log", "summary"}
     page = alice.get(f"/jobs/{job.job_id}").text
     assert "In the archive since" in page
     assert "Upgrade and bring it back" in page
