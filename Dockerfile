@@ -22,7 +22,7 @@ FROM python:${PYTHON}-slim-trixie
 
 RUN groupadd --gid 10001 gas \
     && useradd --uid 10001 --gid gas --home-dir /var/lib/gas --no-create-home --shell /usr/sbin/nologin gas \
-    && install -d -o gas -g gas -m 0750 /var/lib/gas /var/lib/gas/references /var/lib/gas/work /var/lib/gas/standin \
+    && install -d -o gas -g gas -m 0750 /var/lib/gas /var/lib/gas/references /var/lib/gas/scratch /var/lib/gas/standin \
         /var/lib/gas/airflow /var/log/gas
 COPY --from=built /opt/venv /opt/venv
 COPY --from=built /opt/gas /opt/gas
