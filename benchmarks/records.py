@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import boto3
 from jobs import told
@@ -43,8 +44,8 @@ class Reads(Counter[str]):
         """Count whatever clients of this session read."""
         session.events.register("after-call.dynamodb", self._count)
 
-    def _count(self, parsed: Item, model: object, **_: object) -> None:
-        match getattr(model, "name"):  # noqa: B009 - botocore's models have no types
+    def _count(self, parsed: Item, model: Any, **_: object) -> None:
+        match model.name:
             case "Query" | "Scan":
                 self["rows"] += parsed["ScannedCount"]
             case "BatchGetItem":

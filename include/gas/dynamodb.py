@@ -236,16 +236,11 @@ class Table:
         *,
         filter_expression: str,
         values: Mapping[str, Any],
-        index: str | None = None,
         names: Mapping[str, str] | None = None,
     ) -> Iterator[Item]:
-        """Rows of a whole index, or of the table, that the filter lets pass, in no order.
-
-        Eventually consistent, and costly.
-        """
+        """Items of the whole table that the filter lets pass, in no order. Eventually consistent, and costly."""
         request: dict[str, Any] = {
             "TableName": self.name,
-            **({"IndexName": index} if index else {}),
             "FilterExpression": filter_expression,
             "ExpressionAttributeValues": to_item(values),
             **({"ExpressionAttributeNames": dict(names)} if names else {}),

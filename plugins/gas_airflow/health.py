@@ -47,7 +47,7 @@ def beats(kind: str) -> str:
     if latest is None:
         return f"no {kind} runs on {hostname()}"
     age = datetime.now(UTC) - latest
-    return f"the {kind} of {hostname()} has not been heard of for {age.seconds} s" if age > STALE else ""
+    return f"the {kind} of {hostname()} has not been heard of for {age.total_seconds():.0f} s" if age > STALE else ""
 
 
 def takes_tasks() -> str:
