@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -23,8 +24,11 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+from rich.filesize import decimal
 
 from gas.errors import Damaged, NoSpace, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 60.0
 #: Tries in a row that bring not one byte, until the server is given up.
@@ -46,12 +50,18 @@ class Checksum(Protocol):
     def holds(self, path: Path) -> bool:
         """Whether it is true of this file."""
 
+    def __str__(self) -> str:
+        """It in one word, such as a file may be named by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Md5:
     """Hex MD5, as NCBI publishes it."""
 
     digest: str
+
+    def __str__(self) -> str:
+        return self.digest
 
     def holds(self, path: Path) -> bool:
         with path.open("rb") as file:
@@ -67,6 +77,9 @@ class BsdSum:
 
     checksum: int
     kib: int
+
+    def __str__(self) -> str:
+        return f"{self.checksum}-{self.kib}"
 
     def holds(self, path: Path) -> bool:
         if -(-path.stat().st_size // 1024) != self.kib:
@@ -122,15 +135,11 @@ class Downloads:
         :raises NotFound: when the server has no such file.
         :raises Unavailable: when it does not answer.
         """
-        for answer in self._answers("GET", url):
-            return answer.text
-        raise _gone(url)
+        return self._answer("GET", url).text
 
     def look(self, url: str) -> Remote:
         """What the server says of a file, without fetching it; raises as :meth:`text` does."""
-        for answer in self._answers("HEAD", url):
-            return _remote(answer)
-        raise _gone(url)
+        return _remote(self._answer("HEAD", url))
 
     def fetch(self, url: str, target: Path, *, checksum: Checksum, progress: Progress | None = None) -> Path:
         """Have the file at ``target``, whole and checked; goes on where an earlier call stopped.
@@ -193,19 +202,22 @@ class Downloads:
                         part.grew = True
                         tell(there, total)
                 return not total or there == total
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
+            log.warning("%s broke off after %d bytes: %s: %s", url, there, type(error).__name__, error)
             return False
 
-    def _answers(self, method: str, url: str) -> Iterator[httpx.Response]:
+    def _answer(self, method: str, url: str) -> httpx.Response:
         for number in range(TRIES):
             if number:
                 self._sleep(PAUSE_S * 2 ** (number - 1))
             try:
                 answer = self._client.request(method, url, headers={"Accept-Encoding": "identity"})
-            except httpx.HTTPError:
+            except httpx.HTTPError as error:
+                log.warning("%s does not answer: %s: %s", url, type(error).__name__, error)
                 continue
             if not _refused(answer, url):
-                yield answer
+                return answer
+        raise _gone(url)
 
 
 class _Part:
@@ -276,18 +288,10 @@ def require_space(folder: Path, needed: int, *, what: str) -> int:
     free = shutil.disk_usage(nearest).free
     if free < needed + MARGIN:
         raise NoSpace(
-            f"{what} needs {in_words(needed)} on the disk that holds {folder}, and {in_words(free)} are free. "
+            f"{what} needs {decimal(needed)} on the disk that holds {folder}, and {decimal(free)} are free. "
             "Nothing was fetched: make room, or set GAS_REFERENCES to a folder on another disk."
         )
     return free
-
-
-def in_words(size: int) -> str:
-    """Bytes for people: ``1.5 GB``."""
-    for unit, bytes_each in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= bytes_each:
-            return f"{size / bytes_each:,.1f} {unit}"
-    return f"{size} bytes"
 
 
 def _remote(answer: httpx.Response) -> Remote:

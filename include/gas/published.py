@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from gas.downloads import BsdSum, Checksum, Downloads, Md5, require_space
-from gas.errors import Damaged, GasError, ReferenceProblem, Unavailable
+from gas.errors import Damaged, ReferenceProblem, Unavailable
 from gas.references import NewSource, Reference, ReferenceStore
 from gas.settings import Settings
 
@@ -168,7 +168,7 @@ class Publishers:
             "gff": self._summed(genes, f"{species}.{published.assembly}.{release}.gff3.gz"),
         }
         origin = {"published": name, "ensembl": release}
-        origin |= {part: f"{file.url} {_told(file.checksum)}" for part, file in files.items()}
+        origin |= {part: f"{file.url} {file.checksum}" for part, file in files.items()}
         return self._with_clinvar(name, published, files, origin, store, clinvar=clinvar)
 
     def newer(self, reference: Reference, *, store: ReferenceStore) -> Offer:
@@ -192,10 +192,10 @@ class Publishers:
         base = next((v for v in versions if {**v.origin, CLINVAR: ""} == {**origin, CLINVAR: ""}), None)
         if clinvar and published.clinvar:
             file, day = self._latest_clinvar(published.clinvar)
-            origin = {**origin, CLINVAR: f"{file.url} {_told(file.checksum)}"}
+            origin = {**origin, CLINVAR: f"{file.url} {file.checksum}"}
             version += f".clinvar-{day}"
             if any(v.version == version and v.origin != origin for v in versions):  # published anew on the same day
-                version += f".{_told(file.checksum)[:8]}"
+                version += f".{str(file.checksum)[:8]}"
             files = {CLINVAR: file} if base else {**files, CLINVAR: file}
         there = next((v for v in versions if v.origin == origin), None)
         return Offer(
@@ -337,7 +337,7 @@ def _installed(
                 progress(name, there, total)
 
         # Named by the checksum too: a file of an offer before is never taken for this one.
-        target = folder / f"{_told(file.checksum)}-{file.name}"
+        target = folder / f"{file.checksum}-{file.name}"
         paths[part] = downloads.fetch(file.url, target, checksum=file.checksum, progress=told)
     sources = [NewSource(name=CLINVAR, path=paths[CLINVAR], info_fields=CLINVAR_FIELDS)] if CLINVAR in paths else []
     if offer.base is not None and sources:
@@ -383,12 +383,3 @@ def _published(name: str) -> Published:
             "`gas reference add` installs any other genome from files."
         )
     return published
-
-
-def _told(checksum: Checksum) -> str:
-    match checksum:
-        case Md5(digest):
-            return digest
-        case BsdSum(total, kib):
-            return f"{total}-{kib}"
-    raise GasError(f"{checksum!r} is no checksum that publishers give.")

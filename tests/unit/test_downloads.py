@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gas.downloads import TRIES, BsdSum, Downloads, Md5, bsd_sum, bsd_sum_of, in_words, require_space
+from gas.downloads import TRIES, BsdSum, Downloads, Md5, bsd_sum, bsd_sum_of, require_space
 from gas.errors import Damaged, NoSpace, NotFound, Unavailable
 from tests.web_files import WebFiles, serving
 
@@ -150,9 +150,8 @@ def test_full_disk_is_told_of(web: WebFiles, downloads: Downloads, tmp_path: Pat
 def test_need_is_set_against_what_is_free(tmp_path: Path) -> None:
     """Also of a folder that is not there yet."""
     assert require_space(tmp_path / "a" / "b", 1, what="This") > 0
-    with pytest.raises(NoSpace, match=r"This needs 1,000\.0 TB .* are free"):
+    with pytest.raises(NoSpace, match=r"This needs 1\.0 PB .* are free"):
         require_space(tmp_path / "a" / "b", 10**15, what="This")
-    assert [in_words(size) for size in (12, 1_500, 2_500_000_000)] == ["12 bytes", "1.5 kB", "2.5 GB"]
 
 
 @pytest.mark.parametrize("length", [0, 1, 1023, 1024, 1025, 70_000])

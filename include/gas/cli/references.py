@@ -331,7 +331,7 @@ def _bar() -> Iterator[tuple[Callable[[str], None], FileProgress]]:
 
 
 def _tell_offer(offer: Offer, *, as_json: bool) -> None:
-    from gas.downloads import in_words
+    from rich.filesize import decimal
 
     if as_json:
         _print_json(_offered(offer))
@@ -339,11 +339,11 @@ def _tell_offer(offer: Offer, *, as_json: bool) -> None:
         typer.echo(f"{offer.name} {offer.version} is installed.")
     else:
         typer.echo(
-            f"{offer.name} {offer.version}: {in_words(offer.download_bytes)} to fetch, "
-            f"{in_words(offer.needed_bytes)} of disk meanwhile."
+            f"{offer.name} {offer.version}: {decimal(offer.download_bytes)} to fetch, "
+            f"{decimal(offer.needed_bytes)} of disk meanwhile."
         )
         for file in offer.files.values():
-            typer.echo(f"  {file.url}  {in_words(file.size)}")
+            typer.echo(f"  {file.url}  {decimal(file.size)}")
 
 
 def _offered(offer: Offer) -> dict[str, object]:
