@@ -81,11 +81,12 @@ class FakeReferences:
     """Names of installed references."""
 
     names: frozenset[str] = frozenset({"sars-cov-2"})
+    checksum: str = "as it was installed"
 
     def get(self, name: str) -> object:
         if name not in self.names:
             raise ReferenceProblem(f"there is no reference {name}; installed: {', '.join(sorted(self.names))}")
-        return object()
+        return SimpleNamespace(checksum=self.checksum)
 
 
 @dataclass

@@ -190,6 +190,7 @@ def _annotated(
         result.counts,
         result.notes,
         input_sha256=input_sha256,
+        made_on=reference.checksum,
         changes=changes,
         tell_of=tell_of,
     )

@@ -15,13 +15,13 @@ consequence has more than MODIFIER impact. Of an intron's variant that no source
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gas import memory_database
 from gas.annotation.consequences import CONSEQUENCES
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def write_digest(table: Path, digest: Path, *, database: duckdb.DuckDBPyConnecti
     :param database: to do it with; one is opened unless given.
     """
     if database is None:
-        with _opened() as own:
+        with memory_database.opened(memory_limit=_MEMORY_LIMIT) as own:
             write_digest(table, digest, database=own)
         return
     described = database.execute("DESCRIBE FROM read_parquet(?)", [str(table)]).fetchall()
@@ -141,7 +141,7 @@ def compare(before: Path, after: Path, *, named: int = NAMED) -> Comparison:
 
     :param named: how many differences are named at most.
     """
-    with _opened() as database:
+    with memory_database.opened(memory_limit=_MEMORY_LIMIT) as database:
         database.execute(_DIFFER, [str(before), str(after)])
         counts = Counts(significance=_count(database, "significance"), consequence=_count(database, "consequence"))
         found = database.execute(f"SELECT * EXCLUDE (rank) FROM differ ORDER BY {_ORDER} LIMIT ?", [named]).fetchall()  # noqa: S608
@@ -216,19 +216,3 @@ def _difference(row: tuple[Any, ...]) -> Difference:
 def _side(values: Sequence[str | None]) -> Side:
     significance, consequence, gene, protein_change = values
     return Side(significance=significance, consequence=consequence, gene=gene, protein_change=protein_change)
-
-
-@contextmanager
-def _opened() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory that keeps to little of it, and never looks for extensions."""
-    import duckdb
-
-    with duckdb.connect(
-        config={
-            "threads": 1,
-            "memory_limit": _MEMORY_LIMIT,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-    ) as database:
-        yield database

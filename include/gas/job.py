@@ -185,6 +185,8 @@ class Job:
     """The last job that was made to annotate this one's input again."""
     changes: Mapping[str, Any] | None = None
     """Of a COMPLETED one with a ``previous_job_id``: counts of what differs, or ``why_not`` it could be compared."""
+    made_on: str | None = None
+    """:attr:`gas.references.Reference.checksum` of what a COMPLETED one was made on; earlier releases kept none."""
     deleted_time: int | None = None
     """Since when only a tombstone is left of it."""
 

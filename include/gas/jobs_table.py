@@ -291,12 +291,14 @@ class JobsTable:
         notes: Sequence[str],
         *,
         input_sha256: str = "",
+        made_on: str | None = None,
         changes: Mapping[str, Any] | None = None,
         tell_of: Kind | None = Kind.ENDED,
     ) -> Job:
         """The commit: in one write the job is COMPLETED, its outputs are named, its archival delay begins, and there is
         something to tell its owner.
 
+        :param made_on: the checksum of the reference, as :class:`gas.job.Job` has it.
         :param changes: what it came to beside the result that it is compared with.
         :param tell_of: what its owner is told of; nothing where ``None``.
         :raises Ended: when the job has ended otherwise.
@@ -305,12 +307,13 @@ class JobsTable:
         now = int(self._now())
         result = outputs[Output.VCF]
         tell, notice = to_tell(tell_of, now) if tell_of else ("", {})
-        told = ", ".join(part for part in (tell, "changes = :changes" if changes is not None else "") if part)
+        known = {name: value for name, value in (("changes", changes), ("made_on", made_on)) if value is not None}
+        told = "".join(f"{part}, " for part in (tell, *(f"{name} = :{name}" for name in known)) if part)
         return self._change(
             job_id,
             attempt,
             update=(
-                f"SET {f'{told}, ' if told else ''}job_status = :completed, outputs = :outputs, complete_time = :now, "
+                f"SET {told}job_status = :completed, outputs = :outputs, complete_time = :now, "
                 "counts = :counts, notes = :notes, storage_state = :hot, due_since = :now, due = :yes, notified = :no, "
                 "s3_results_bucket = :bucket, s3_key_result_file = :result, s3_key_log_file = :log, "
                 "#input.sha256 = :input_sha256 REMOVE progress"
@@ -333,7 +336,7 @@ class JobsTable:
                 ":result": result.key,
                 ":log": outputs[Output.LOG].key,
                 ":input_sha256": input_sha256,
-                **({":changes": changes} if changes is not None else {}),
+                **{f":{name}": value for name, value in known.items()},
             },
             done=lambda job: job.job_status is JobStatus.COMPLETED and job.attempt == attempt,
         )
@@ -600,6 +603,7 @@ def job_from_item(item: Item) -> Job:
         previous_job_id=item.get("previous_job_id"),
         latest_job_id=item.get("latest_job_id"),
         changes=item.get("changes"),
+        made_on=item.get("made_on"),
         deleted_time=item.get("deleted_time"),
         tags=item.get("tags", {}),
     )

@@ -8,11 +8,10 @@ compared (see :mod:`gas.comparison`), so that nothing has to come back from the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from gas import comparison, submission
 from gas.comparison import Comparison
 from gas.errors import Conflict, GasError, InputError, NotFound, ReferenceProblem, UploadTooLarge
 from gas.job import Job, JobStatus, Output, StorageState
+from gas.references import checksum_of
 
 if TYPE_CHECKING:
     from gas.references import Reference
@@ -42,7 +42,7 @@ class Incomparable(Conflict):
     """Two results cannot be compared; the sentence says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Turn:
     """What one look at an interval came to: job ids, those of new jobs unless said otherwise."""
 
@@ -54,12 +54,6 @@ class Turn:
     """Origins that cannot be annotated again, and why."""
     more: bool = False
     """Whether some are left for when there is room."""
-
-
-def reference_checksum(reference: Reference) -> str:
-    """What the annotation depends on: genome, genes, and each source with the fields taken from it."""
-    sources = [(s.name, s.sha256, s.info_fields) for s in reference.sources]
-    return _checksum(reference.fasta_sha256, reference.gff_sha256, sources)
 
 
 def new_job_id(origin_job_id: str, checksum: str) -> str:
@@ -75,11 +69,8 @@ def reannotate(services: Services, *, after: int, before: int, at_once: int, dry
     :param dry_run: only tell all that would be begun.
     """
     turn = Turn()
-    seen: dict[str, str | None] = {}
-    more = False
     for origin, reference, there in _candidates(services, after=after, before=before, left_out=turn.left_out):
-        checksum = reference_checksum(reference)
-        new_id = new_job_id(origin.job_id, checksum)
+        new_id = new_job_id(origin.job_id, reference.checksum)
         if there is not None:
             if not there.job_status.ended:
                 turn.at_work.append(new_id)
@@ -87,10 +78,10 @@ def reannotate(services: Services, *, after: int, before: int, at_once: int, dry
         if origin.latest_job_id == new_id:  # it was there, and its owner has deleted it
             continue
         if not dry_run and len(turn.at_work) >= at_once:
-            more = True
+            turn.more = True
             break
         previous = _previous(services, origin)
-        if _made_on(services, previous, seen) == checksum:
+        if _made_on(services, previous) == reference.checksum:
             continue
         if dry_run:
             turn.begun.append(new_id)
@@ -106,7 +97,7 @@ def reannotate(services: Services, *, after: int, before: int, at_once: int, dry
         log.info("job %s (%s) is annotated again as job %s", origin.job_id, origin.input_file_name, new_id)
     for job_id, why in turn.left_out.items():
         log.warning("job %s cannot be annotated again: %s", job_id, why)
-    return Turn(begun=turn.begun, at_work=turn.at_work, left_out=turn.left_out, more=more)
+    return turn
 
 
 def changes(services: Services, job: Job, *, digest: Path | None = None, named: int = comparison.NAMED) -> Comparison:
@@ -170,7 +161,7 @@ def _candidates(
                 left_out[job.job_id] = f"the reference {job.reference} is not installed"
             else:
                 origins.append((job, reference))
-        ids = [new_job_id(job.job_id, reference_checksum(reference)) for job, reference in origins]
+        ids = [new_job_id(job.job_id, reference.checksum) for job, reference in origins]
         there = {job.job_id: job for job in services.jobs.find_many(ids)} if ids else {}
         for (job, reference), new_id in zip(origins, ids, strict=True):
             yield job, reference, there.get(new_id)
@@ -212,21 +203,15 @@ def _begin(services: Services, origin: Job, previous: Job, new_id: str) -> None:
     services.jobs.remember_latest(origin.job_id, new_id)
 
 
-def _made_on(services: Services, job: Job, seen: dict[str, str | None]) -> str | None:
-    """The checksum of the reference that a result was made on, as its summary tells; ``None`` where it does not."""
-    if job.job_id not in seen:
-        try:
-            text = services.objects.read_text(job.outputs[Output.SUMMARY], SUMMARY_BYTES)
-            said: Mapping[str, Any] = json.loads(text)["provenance"]
-            sources = [(s["name"], s["sha256"], s["info_fields"]) for s in said["sources"]]
-            checksum = _checksum(said["reference"]["fasta_sha256"], said["reference"]["gff_sha256"], sources)
-        except (GasError, ValueError, KeyError, TypeError):
-            log.info("job %s does not tell what it was made on", job.job_id)
-            checksum = None
-        seen[job.job_id] = checksum
-    return seen[job.job_id]
-
-
-def _checksum(fasta_sha256: str, gff_sha256: str, sources: Sequence[tuple[str, str, Sequence[str]]]) -> str:
-    parts = [fasta_sha256, gff_sha256, *(f"{name}:{sha256}:{','.join(fields)}" for name, sha256, fields in sources)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _made_on(services: Services, job: Job) -> str | None:
+    """The checksum of the reference that a result was made on; ``None`` where nothing tells."""
+    if job.made_on is not None:
+        return job.made_on
+    try:  # its record is from before checksums were kept: its summary tells
+        text = services.objects.read_text(job.outputs[Output.SUMMARY], SUMMARY_BYTES)
+        said: Mapping[str, Any] = json.loads(text)["provenance"]
+        sources = [(s["name"], s["sha256"], s["info_fields"]) for s in said["sources"]]
+        return checksum_of(said["reference"]["fasta_sha256"], said["reference"]["gff_sha256"], sources)
+    except (GasError, ValueError, KeyError, TypeError):
+        log.info("job %s does not tell what it was made on", job.job_id)
+        return None

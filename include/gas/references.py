@@ -19,6 +19,7 @@ force, which is replaced in one step. Whoever asked for the reference before wor
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -141,6 +142,12 @@ class Reference:
         """The INFO fields that the sources add to a variant, in order."""
         return tuple(column for source in self.sources for column in source.columns.values())
 
+    @property
+    def checksum(self) -> str:
+        """What an annotation on it depends on: genome, genes, and each source with the fields taken from it."""
+        sources = [(source.name, source.sha256, source.info_fields) for source in self.sources]
+        return checksum_of(self.fasta_sha256, self.gff_sha256, sources)
+
     def cut_points(self, contig: str) -> Sequence[int]:
         """Ascending 1-based positions ``p`` where work may be split into ``POS < p`` and ``POS >= p``.
 
@@ -224,6 +231,15 @@ class Reference:
             raise ReferenceProblem(
                 f"The reference {name!r} is damaged ({error!r}): remove it and add it again."
             ) from error
+
+
+def checksum_of(fasta_sha256: str, gff_sha256: str, sources: Sequence[tuple[str, str, Sequence[str]]]) -> str:
+    """:attr:`Reference.checksum`, from what a manifest or a summary says.
+
+    :param sources: of each the name, the SHA-256 and the INFO fields.
+    """
+    parts = [fasta_sha256, gff_sha256, *(f"{name}:{sha256}:{','.join(fields)}" for name, sha256, fields in sources)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class ReferenceStore:

@@ -61,7 +61,7 @@ def job(services: Services) -> Job:
 @pytest.fixture
 def newer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference in force is another than the one that jobs were made on."""
-    monkeypatch.setattr(reannotation, "reference_checksum", lambda _: "newer")
+    monkeypatch.setattr(Reference, "checksum", "newer")
 
 
 def operator(**options: Any) -> Any:

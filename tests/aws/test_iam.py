@@ -79,7 +79,6 @@ class IdleAirflow(FakeAirflow):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts, quick annotation, no grace, and nothing that is too young to be looked at."""
     monkeypatch.setattr(annotate_job.annotation, "annotate", fake_annotate)
-    monkeypatch.setattr(reannotation, "reference_checksum", lambda _: "another than before")
     monkeypatch.setattr(reannotation.comparison, "compare", lambda *_, **__: NOTHING_CHANGED)
     monkeypatch.setattr(rebuild, "make_index", quick_make)
     monkeypatch.setattr(rebuild, "make_table", quick_make)
@@ -151,7 +150,9 @@ def annotates(services: Services, job: Job) -> None:
 
 
 def reannotates(services: Services, job: Job) -> None:
-    """What a run of ``reannotate`` does, and the job that it begins."""
+    """What a run of ``reannotate`` does, and the job that it begins; the result's record is from an earlier release."""
+    services.references.checksum = "newer"  # type: ignore[misc]  # the fake's
+    services.jobs.table.update(job.job_id, update="REMOVE made_on", condition="attribute_exists(made_on)", values={})
     turn = reannotation.reannotate(services, after=job.submit_time, before=job.submit_time + 1, at_once=1)
     annotate_job.run(services, job_id=turn.begun[0], attempt="0001-a")
 

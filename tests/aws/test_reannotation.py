@@ -127,6 +127,25 @@ def test_an_archived_result_is_annotated_again_and_compared(place: Place) -> Non
     assert (there.storage_state, there.latest_job_id) == (StorageState.ARCHIVED, new_id)
 
 
+def test_what_a_result_was_made_on_stands_in_its_record(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at jobs on the reference in force reads nothing from S3; only a record of before has its summary read."""
+    job = place.job()
+    assert job.made_on == place.services.references.get("sars-cov-2").checksum
+    read: list[object] = []
+    really = type(place.services.objects).read_text
+
+    def noted(objects: Any, *asked: Any) -> str:
+        read.append(asked)
+        return really(objects, *asked)
+
+    monkeypatch.setattr(type(place.services.objects), "read_text", noted)
+    assert (place.again().begun, read) == ([], [])
+    place.services.jobs.table.update(
+        job.job_id, update="REMOVE made_on", condition="made_on <> :no", values={":no": ""}
+    )
+    assert (place.again().begun, len(read)) == ([], 1)
+
+
 def test_twice_is_once(place: Place) -> None:
     """However often and whenever it is asked for, one state of the reference makes one new job of an old one."""
     place.job()

@@ -44,6 +44,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gas import memory_database
 from gas.annotation import count_log, haplotypes
 from gas.annotation.consequences import CONSEQUENCES, SEVERITY, Impact, most_severe
 from gas.comparison import write_digest
@@ -330,18 +331,8 @@ def _database(work_dir: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _open_database() -> duckdb.DuckDBPyConnection:
-    """A database that keeps to its caller's thread and little memory, and never looks for extensions."""
-    import duckdb
-
-    return duckdb.connect(
-        config={
-            "threads": 1,
-            "async_threads": 0,
-            "memory_limit": _MEMORY_LIMIT,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-    )
+    """One that keeps to its caller's thread."""
+    return memory_database.opened(memory_limit=_MEMORY_LIMIT, async_threads=0)
 
 
 def _columns(source_types: Mapping[str, str], *, samples: bool) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from gas import memory_database
 from gas.annotation import check
 from gas.annotation.report import KIND_SQL
 from gas.errors import InputError, Unavailable
@@ -138,14 +139,10 @@ class Tables:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._database is None:
-                self._database = duckdb.connect(
-                    config={
-                        "threads": min(THREADS, os.cpu_count() or 1),
-                        "memory_limit": MEMORY_LIMIT,
-                        "temp_directory": str(self.cache.folder / f"spill-{os.getpid()}"),
-                        "autoinstall_known_extensions": False,
-                        "autoload_known_extensions": False,
-                    }
+                self._database = memory_database.opened(
+                    memory_limit=MEMORY_LIMIT,
+                    threads=min(THREADS, os.cpu_count() or 1),
+                    temp_directory=str(self.cache.folder / f"spill-{os.getpid()}"),
                 )
                 # A file is read many times, and never changes.
                 self._database.execute("SET GLOBAL parquet_metadata_cache = true")
