@@ -24,7 +24,6 @@ of `due` and nothing archived; in a backfill that is `--conf '{"dry_run": true}'
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
@@ -45,7 +44,7 @@ CHUNKS = 512
 @dag(
     dag_id="archive",
     schedule=DeltaDataIntervalTimetable(settings.archive_interval),
-    start_date=datetime.combine(settings.installed, time(), UTC),
+    start_date=settings.installed_at,
     catchup=False,
     params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be archived.")},
     doc_md=__doc__,

@@ -24,7 +24,7 @@ once, from the inventory that the vault completed last.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
@@ -39,7 +39,7 @@ settings = Settings.from_environment()
 @dag(
     dag_id="inventory",
     schedule=DeltaDataIntervalTimetable(timedelta(days=1)),
-    start_date=datetime.combine(settings.installed, time(), UTC),
+    start_date=settings.installed_at,
     catchup=False,
     params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be deleted.")},
     doc_md=__doc__,

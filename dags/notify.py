@@ -17,7 +17,7 @@ result is told of), `GAS_WEBHOOK_PRIVATE`.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from airflow.sdk import DeltaDataIntervalTimetable, dag, task
 
@@ -30,7 +30,7 @@ settings = Settings.from_environment()
 @dag(
     dag_id="notify",
     schedule=DeltaDataIntervalTimetable(timedelta(minutes=1)),
-    start_date=datetime.combine(settings.installed, time(), UTC),
+    start_date=settings.installed_at,
     catchup=False,
     doc_md=__doc__,
     tags=["gas", "people"],

@@ -26,7 +26,7 @@ failed: jobs it has begun go on, and no more are begun.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DeltaDataIntervalTimetable, Param, dag
 
@@ -40,7 +40,7 @@ settings = Settings.from_environment()
 @dag(
     dag_id="reannotate",
     schedule=DeltaDataIntervalTimetable(timedelta(days=1)),
-    start_date=datetime.combine(settings.installed, time(), UTC),
+    start_date=settings.installed_at,
     catchup=False,
     params={
         "dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be begun."),

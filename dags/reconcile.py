@@ -21,7 +21,7 @@ its log; in a backfill that is `--conf '{"dry_run": true}'`.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
@@ -38,7 +38,7 @@ settings = Settings.from_environment()
 @dag(
     dag_id="reconcile",
     schedule=DeltaDataIntervalTimetable(timedelta(minutes=5)),
-    start_date=datetime.combine(settings.installed, time(), UTC),
+    start_date=settings.installed_at,
     catchup=False,
     params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what would be repaired.")},
     doc_md=__doc__,

@@ -24,7 +24,7 @@ the next day's run.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DeltaDataIntervalTimetable, dag, task
@@ -38,7 +38,7 @@ settings = Settings.from_environment()
 @dag(
     dag_id="references",
     schedule=DeltaDataIntervalTimetable(timedelta(days=1)),
-    start_date=datetime.combine(settings.installed, time(), UTC),
+    start_date=settings.installed_at,
     catchup=False,
     doc_md=__doc__,
     tags=["gas", "references"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from gas import backfill
@@ -45,7 +45,7 @@ def see_to(store: ReferenceStore, *, settings: Settings, airflow: AirflowApi, no
     changed = [r for r in followed(store) if _mark(store, r.name).exists() and _seen(store, r.name) != r.version]
     if not changed:
         return
-    earliest = datetime.combine(settings.installed, time(), UTC)
+    earliest = settings.installed_at
     days = settings.reannotate_auto
     start = max(earliest, now - timedelta(days=days)) if days else earliest
     waits = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -220,6 +220,11 @@ class Settings(BaseSettings):
         except ValidationError as error:
             said = "; ".join(f"{_variable('_'.join(map(str, e['loc'])))}: {e['msg']}" for e in error.errors())
             raise SettingsError(f"bad setting: {said}") from None
+
+    @property
+    def installed_at(self) -> datetime:
+        """The first moment, in UTC, of the day of installation: no workflow has an interval before it."""
+        return datetime.combine(self.installed, time(), UTC)
 
     @property
     def scratch_folder(self) -> Path:
