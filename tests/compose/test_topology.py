@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,10 +21,11 @@ from tests.live.crowd import (
     assert_back,
     assert_nobody_has_other_jobs,
     assert_nothing_is_left,
+    crowd_of,
     submit_all,
     told,
 )
-from tests.live.people import PEOPLE, client_of
+from tests.live.people import client_of
 
 pytestmark = [
     pytest.mark.live,
@@ -35,19 +37,10 @@ FEW, MANY = 6, 50
 HOT, ARCHIVED = StorageState.HOT, StorageState.ARCHIVED
 
 
-@contextmanager
-def crowd_of(size: int, running: Running, folder: Path) -> Iterator[Crowd]:
-    """Everybody whom the Globus stand-in knows, signed in through the proxy; their jobs are deleted again."""
-    with ExitStack() as stack:
-        services = running.services()
-        stack.enter_context(closing(services.airflow))
-        people = {person: stack.enter_context(client_of(running, person, verify=running.trust)) for person in PEOPLE}
-        crowd = Crowd(services, people, folder, size)
-        crowd.everybody(Client.unsubscribe)
-        yield crowd
-        crowd.everybody(Client.unsubscribe)
-        for job_id, person in crowd.owner.items():
-            people[person].delete(job_id)
+def crowd(size: int, running: Running, folder: Path) -> AbstractContextManager[Crowd]:
+    """Everybody, through the proxy."""
+    signed_in = partial(client_of, running, verify=running.trust)
+    return crowd_of(size, running.services(), folder, client_of=signed_in)
 
 
 def kill_busy(running: Running, service: str) -> None:
@@ -94,18 +87,18 @@ def round_trip(
 
 def test_jobs_go_round_while_one_of_a_pair_is_dead(running: Running, tmp_path: Path) -> None:
     """A few jobs are annotated, archived and restored though a worker dies at work and nobody starts it again."""
-    with crowd_of(FEW, running, tmp_path) as crowd:
-        round_trip(crowd, running, tmp_path, there=lambda: kill_busy(running, "worker"), back=lambda: None)
+    with crowd(FEW, running, tmp_path) as people:
+        round_trip(people, running, tmp_path, there=lambda: kill_busy(running, "worker"), back=lambda: None)
 
 
 @pytest.mark.long
 def test_fifty_jobs_go_round_while_one_of_each_pair_is_killed(running: Running, tmp_path: Path) -> None:
     """Scheduler, triggerer and worker die in the middle of it, on the way there and, started again, on the way back."""
     start_killed(running)
-    with crowd_of(MANY, running, tmp_path) as crowd:
+    with crowd(MANY, running, tmp_path) as people:
 
         def on_the_way_there() -> None:
-            until(lambda: len(crowd.owner) >= 5, "some are submitted")
+            until(lambda: len(people.owner) >= 5, "some are submitted")
             for service in ("worker", "scheduler", "triggerer"):
                 kill_busy(running, service)
 
@@ -114,7 +107,7 @@ def test_fifty_jobs_go_round_while_one_of_each_pair_is_killed(running: Running, 
             for service in ("triggerer", "worker", "scheduler"):
                 kill_busy(running, service)
 
-        round_trip(crowd, running, tmp_path, there=on_the_way_there, back=on_the_way_back)
+        round_trip(people, running, tmp_path, there=on_the_way_there, back=on_the_way_back)
 
 
 def test_both_doors_and_no_other_way_in(running: Running) -> None:

@@ -141,6 +141,7 @@ class Topology:
 
     def start(self, container: Container) -> None:
         """Start one."""
+        self._prepare(container)
         command = self._command(container)
         environment = {**self.environment(container), processes.MARKER: container.marker, "SPT_NOENV": "1"}
         with container.log.open("ab") as out:
@@ -292,17 +293,23 @@ class Topology:
                 found[target] = container.folder / f"volume{target.replace('/', '-')}"
         return found
 
-    def _replaced(self, text: str, container: Container, *, files: bool = True) -> str:
+    def _prepare(self, container: Container) -> None:
+        """Make its folders and its mounted files."""
+        paths = self._paths(container)
+        mounted = {
+            volume["target"]: Path(volume["source"])
+            for volume in container.spec.get("volumes") or ()
+            if volume["type"] == "bind"
+        }
+        for target, path in paths.items():
+            if target in mounted:
+                path.write_text(self._replaced(mounted[target].read_text(), container))
+            else:
+                path.mkdir(parents=True, exist_ok=True)
+
+    def _replaced(self, text: str, container: Container) -> str:
         """In one go, so that nothing is replaced twice."""
         paths = self._paths(container)
-        for volume in container.spec.get("volumes") or ():
-            if files and volume["type"] == "bind":
-                mounted = Path(volume["source"]).read_text()
-                paths[volume["target"]].write_text(self._replaced(mounted, container, files=False))
-        files_mounted = {volume["target"] for volume in container.spec.get("volumes") or () if volume["type"] == "bind"}
-        for target, path in paths.items():
-            if target not in files_mounted:
-                path.mkdir(parents=True, exist_ok=True)
 
         def here(found: re.Match[str]) -> str:
             if found["path"]:

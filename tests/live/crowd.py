@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gas.job import ArchiveBackend, Job, JobStatus, Output, StorageState
 from gas.references import SARS_COV_2, demo_vcf
 from gas.services import Services
 from tests.live.calamities import until
+from tests.live.people import PEOPLE
 
 #: What was hit is taken up again after the missing heartbeats and a pause or two.
 ROUND_S = 300
@@ -83,6 +85,23 @@ class Crowd:
         """Each of the people does it."""
         for client in self.people.values():
             act(client)
+
+
+@contextmanager
+def crowd_of(size: int, services: Services, folder: Path, *, client_of: Callable[[str], Client]) -> Iterator[Crowd]:
+    """Everybody whom the Globus stand-in knows, each signed in and on the free plan; their jobs are deleted again.
+
+    :param client_of: signs a person in.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(closing(services.airflow))
+        people = {person: stack.enter_context(client_of(person)) for person in PEOPLE}
+        crowd = Crowd(services, people, folder, size)
+        crowd.everybody(Client.unsubscribe)
+        yield crowd
+        crowd.everybody(Client.unsubscribe)
+        for job_id, person in crowd.owner.items():
+            people[person].delete(job_id)
 
 
 def assert_nobody_has_other_jobs(crowd: Crowd) -> None:

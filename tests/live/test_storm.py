@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,11 @@ from tests.live.crowd import (
     assert_back,
     assert_nobody_has_other_jobs,
     assert_nothing_is_left,
+    crowd_of,
     submit_all,
     told,
 )
-from tests.live.people import PEOPLE, client_of
+from tests.live.people import client_of
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
@@ -48,17 +49,10 @@ CALAMITIES: dict[str, Calamity] = {
 
 @pytest.fixture
 def crowd(hasty_stack: Stack, tmp_path: Path) -> Iterator[Crowd]:
-    """Everybody whom the Globus stand-in knows, each signed in and on the free plan; their jobs are deleted again."""
-    with ExitStack() as stack:
-        services = contents.services(hasty_stack.layout)
-        stack.enter_context(closing(services.airflow))
-        people = {person: stack.enter_context(client_of(hasty_stack.layout, person)) for person in PEOPLE}
-        crowd = Crowd(services, people, tmp_path, JOBS)
-        crowd.everybody(Client.unsubscribe)
+    """Everybody at the running stack."""
+    layout = hasty_stack.layout
+    with crowd_of(JOBS, contents.services(layout), tmp_path, client_of=partial(client_of, layout)) as crowd:
         yield crowd
-        crowd.everybody(Client.unsubscribe)
-        for job_id, person in crowd.owner.items():
-            people[person].delete(job_id)
 
 
 def nothing_is_left(crowd: Crowd, stack: Stack) -> None:
