@@ -1,7 +1,7 @@
 """The way of the original service: a process polls a queue and starts a child process for each job. No Airflow.
 
 The bar for what the workflow engine may cost. A child does what the job needs and no more: it marks the record,
-reads from S3, runs the same engine, puts the same five outputs and completes the record.
+reads from S3, runs the same engine, puts the same outputs and completes the record.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def _carry_out(settings: Settings, session: boto3.Session, endpoint_url: str, jo
             file_name=job.input_file_name,
             processors=settings.processors,
             work_dir=folder,
+            digest=True,
         )
         files = {output: getattr(result, output.value) for output in Output}
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from gas.errors import EngineError
-from gas.job import Job, JobStatus, Output, new_job_id
-from gas.provision import provision
-from gas.references import Reference, demo_vcf
-from gas.services import Services, build
-from gas.settings import Settings
-from gas.submission import submit
+from gas.job import JobStatus, Output
+from gas.references import Reference
+from gas.services import Services
 from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
-from tests.fakes import ALICE, FakeAirflow
+from tests.airflow.ground import installed, submitted
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -33,10 +28,7 @@ pytestmark = AIRFLOWS_OWN_WARNINGS
 def services(aws: Any, sars_cov_2: Reference, connected: None, monkeypatch: pytest.MonkeyPatch) -> Services:
     """GAS's services as the DAG finds them: through its settings and the AWS connection. Runs are started by hand."""
     monkeypatch.setenv("GAS_REFERENCES", str(sars_cov_2.folder.parent))
-    settings = Settings.from_environment()
-    list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
-    made = build(settings, session=aws.session, endpoint_url=aws.endpoint_url)
-    return replace(made, airflow=FakeAirflow())  # type: ignore[arg-type]  # the tests start the run themselves
+    return installed(aws)
 
 
 @pytest.fixture
@@ -45,16 +37,9 @@ def dag(dag_bag: DagBag) -> Iterator[DAG]:
     return dag_bag.dags["annotate"]
 
 
-def submitted(services: Services, body: bytes) -> Job:
-    job_id = new_job_id()
-    form = services.objects.presigned_upload(user_id=ALICE.user_id, job_id=job_id, max_bytes=1 << 20)
-    httpx.post(form["url"], data=form["fields"], files={"file": body}).raise_for_status()
-    return submit(services, profile=ALICE, job_id=job_id, file_name="lineage.vcf", reference="sars-cov-2")
-
-
 def test_job_runs_to_its_result(dag: DAG, services: Services) -> None:
-    """A submitted VCF is COMPLETED with its five outputs by one run of the DAG."""
-    job = submitted(services, demo_vcf().read_bytes())
+    """A submitted VCF is COMPLETED with all its outputs by one run of the DAG."""
+    job = submitted(services)
     run = dag.test(run_conf={"job_id": job.job_id})
     assert run.state == "success"
     done = services.jobs.get(job.job_id)
@@ -77,7 +62,7 @@ def test_bad_input_fails_the_job_and_not_the_run(dag: DAG, services: Services) -
 
 def test_cleared_run_of_a_finished_job_changes_nothing(dag: DAG, services: Services) -> None:
     """Running the DAG again for a COMPLETED job succeeds and leaves the record as it is."""
-    job = submitted(services, demo_vcf().read_bytes())
+    job = submitted(services)
     dag.test(run_conf={"job_id": job.job_id})
     there = services.jobs.get(job.job_id)
     assert dag.test(run_conf={"job_id": job.job_id}).state == "success"
@@ -87,7 +72,7 @@ def test_cleared_run_of_a_finished_job_changes_nothing(dag: DAG, services: Servi
 @pytest.mark.parametrize("exception", [EngineError("the engine ran out of memory"), "killed", None])
 def test_last_failure_ends_the_job(dag: DAG, services: Services, exception: object) -> None:
     """What Airflow calls after the last try, in the worker or for one that died, leaves no job RUNNING."""
-    job = submitted(services, demo_vcf().read_bytes())
+    job = submitted(services)
     services.jobs.start(job.job_id, "0001-earlier")
     (callback,) = dag.get_task("annotate_job").on_failure_callback
     ti = SimpleNamespace(try_number=6, id=uuid.uuid4())

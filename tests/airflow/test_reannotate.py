@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from gas import reannotation
 from gas.annotate_job import run as annotate
 from gas.iam import Role
-from gas.job import Job, JobStatus, new_job_id
-from gas.provision import provision
-from gas.references import Reference, demo_vcf
-from gas.services import Services, build
-from gas.settings import Settings
-from gas.submission import submit
+from gas.job import Job, JobStatus
+from gas.references import Reference
+from gas.services import Services
 from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS
-from tests.fakes import ALICE, FakeAirflow
+from tests.airflow.ground import annotated, installed
 from tests.permissions import marked
 
 if TYPE_CHECKING:
@@ -38,10 +33,7 @@ def services(aws: Any, sars_cov_2: Reference, connected: None, monkeypatch: pyte
     from gas_airflow import connections
 
     monkeypatch.setenv("GAS_REFERENCES", str(sars_cov_2.folder.parent))
-    settings = Settings.from_environment()
-    list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
-    made = build(settings, session=aws.session, endpoint_url=aws.endpoint_url)
-    made = replace(made, airflow=FakeAirflow())  # type: ignore[arg-type]  # the tests start the runs themselves
+    made = installed(aws)
     monkeypatch.setattr(connections, "connected_services", lambda: marked(made, Role.WORKER))
     return made
 
@@ -49,13 +41,7 @@ def services(aws: Any, sars_cov_2: Reference, connected: None, monkeypatch: pyte
 @pytest.fixture
 def job(services: Services) -> Job:
     """A job of Alice's with a real result."""
-    services.profiles.ensure(ALICE.user_id, name=ALICE.name, email=ALICE.email)
-    job_id = new_job_id()
-    form = services.objects.presigned_upload(user_id=ALICE.user_id, job_id=job_id, max_bytes=1 << 20)
-    httpx.post(form["url"], data=form["fields"], files={"file": demo_vcf().read_bytes()}).raise_for_status()
-    submit(services, profile=ALICE, job_id=job_id, file_name="lineage.vcf", reference="sars-cov-2")
-    annotate(services, job_id=job_id, attempt="0001-a")
-    return services.jobs.get(job_id)
+    return annotated(services)
 
 
 @pytest.fixture

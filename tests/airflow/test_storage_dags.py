@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,16 +13,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gas.annotate_job import run as annotate
-from gas.job import ArchiveBackend, Job, Output, StorageState, new_job_id
-from gas.provision import provision
-from gas.references import Reference, demo_vcf
-from gas.services import Services, build
+from gas.job import ArchiveBackend, Job, Output, StorageState
+from gas.references import Reference
+from gas.services import Services
 from gas.settings import Settings
-from gas.submission import submit
 from gas.subscription import begin, subscribe
 from tests.airflow.conftest import AIRFLOWS_OWN_WARNINGS, CHECKOUT
-from tests.fakes import ALICE, FakeAirflow
+from tests.airflow.ground import annotated, installed
+from tests.fakes import ALICE
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -42,27 +39,13 @@ def services(
     monkeypatch.setenv("GAS_REFERENCES", str(sars_cov_2.folder.parent))
     monkeypatch.setenv("GAS_FREE_RESULT_TTL", str(DELAY_S))
     monkeypatch.setenv("GAS_ARCHIVE", request.param)
-    settings = Settings.from_environment()
-    list(provision(settings, session=aws.session, endpoint_url=aws.endpoint_url))
-    made = build(settings, session=aws.session, endpoint_url=aws.endpoint_url, now=lambda: time.time() - DELAY_S - 1)
-    return replace(made, airflow=FakeAirflow())  # type: ignore[arg-type]  # the tests start the runs themselves
+    return installed(aws, now=lambda: time.time() - DELAY_S - 1)
 
 
 @pytest.fixture
 def job(services: Services) -> Job:
     """A job of Alice's with a real result."""
     return annotated(services)
-
-
-def annotated(services: Services) -> Job:
-    """One more."""
-    services.profiles.ensure(ALICE.user_id, name=ALICE.name, email=ALICE.email)
-    job_id = new_job_id()
-    form = services.objects.presigned_upload(user_id=ALICE.user_id, job_id=job_id, max_bytes=1 << 20)
-    httpx.post(form["url"], data=form["fields"], files={"file": demo_vcf().read_bytes()}).raise_for_status()
-    submit(services, profile=ALICE, job_id=job_id, file_name="lineage.vcf", reference="sars-cov-2")
-    annotate(services, job_id=job_id, attempt="0001-a")
-    return services.jobs.get(job_id)
 
 
 def restored(dag_bag: DagBag, **conf: Any) -> str:
