@@ -34,7 +34,7 @@ def raising(error: Exception) -> Annotate:
 
 
 def test_result_is_recorded_and_stored(installation: Installation, job: Job) -> None:
-    """A job ends COMPLETED with five outputs, the engine's counts and notes, and the input's checksum."""
+    """A job ends COMPLETED with all outputs, the engine's counts and notes, and the input's checksum."""
     outcome = run(installation.worker(), job_id=job.job_id, attempt=FIRST)
     assert outcome == {"job_id": job.job_id, "job_status": "COMPLETED", "error": None}
     done = installation.assert_one_result(job.job_id)
