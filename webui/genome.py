@@ -297,7 +297,7 @@ def igv_config(job: Job, reference: Reference, locus: Locus) -> dict[str, Any]:
             {
                 "type": "variant",
                 "format": "vcf",
-                "name": job.input_file_name,
+                "name": "Variants",  # igv.js takes a name for HTML, so it is not the file's
                 "url": f"{download}/vcf",
                 "indexURL": f"{download}/index",
                 "filename": OUTPUT_KEYS[Output.VCF][0],

@@ -24,7 +24,7 @@ from werkzeug.serving import make_server
 from gas.annotation.engine import annotate
 from gas.errors import InputError
 from gas.job import Job, Output, Progress
-from gas.references import NewSource, ReferenceStore
+from gas.references import NewSource, Reference, ReferenceStore
 from gas.services import Services
 from tests.conftest import free_ports
 from tests.webui.conftest import ALICE, OPERATOR, Browser, Jobs
@@ -43,6 +43,8 @@ FILE_NAME = f"\"'><img src=x onerror=ran()>{IMAGE.replace('/', ' ')}.vcf"
 CONTIG = f"chr{IMAGE}"
 GENE = SCRIPT.replace("</", "<")
 SAMPLE = f"NA{DRAWING}"
+#: Runs nothing, and would speak as the page does.
+HEADING = "<h1>here</h1>"
 #: Tells the test what the browser's policy refused, and sums up how far things jumped.
 LISTEN = """
 document.addEventListener('securitypolicyviolation', (e) => ran(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
@@ -248,6 +250,72 @@ def test_nothing_of_a_file_runs_and_no_page_asks_another_host(
         assert said in everything, f"no page shows {said}"
     assert hers.ran + everybody.ran == []
     assert hers.elsewhere | everybody.elsewhere == set()
+
+
+#: A real contig of the reference, so that the genome view can be opened.
+GIVEN = f"""##fileformat=VCFv4.2
+##evil={SCRIPT}{IMAGE}
+##contig=<ID=NC_045512.2,length=29903,assembly="{DRAWING}">
+##FILTER=<ID=low,Description="{IMAGE}">
+##ALT=<ID=DEL,Description="{DRAWING}">
+##FORMAT=<ID=GT,Number=1,Type=String,Description="{IMAGE}">
+##FORMAT=<ID=SAID,Number=1,Type=String,Description="{SCRIPT}">
+##INFO=<ID=X,Number=.,Type=String,Description="{SCRIPT}">
+##INFO=<ID=Y,Number=1,Type=String,Description="{IMAGE}">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{SAMPLE}\t{SCRIPT}
+NC_045512.2\t23403\trs{IMAGE}\tA\tG\t50\tlow\tX={HEADING},{DRAWING};Y={SCRIPT}\tGT:SAID\t0|1:{IMAGE}\t1|1:{DRAWING}
+"""
+#: Where igv.js has drawn the variant in the middle: the call of the first sample, and over it the variant's bar, which
+#: the window about the call leaves free.
+DRAWN = """() => {
+  const [{ trackView, variantBandHeight }] = document.querySelector("#genome").browser.findTracks("type", "variant");
+  const drawn = trackView.viewports[0].canvas.getBoundingClientRect();
+  return [variantBandHeight + 6, 15].map((y) => [drawn.x + drawn.width / 2, drawn.y + y]);
+}"""
+
+
+def test_nothing_of_a_file_runs_in_the_genome_view(
+    watch: Callable[..., Watched],
+    alice: Browser,
+    jobs: Jobs,
+    services: Services,
+    sars_cov_2: Reference,
+    tmp_path: Path,
+) -> None:
+    """igv.js, which reads the result by itself, shows what a file says of a variant and of a call as text."""
+    given, target = tmp_path / "given.vcf", tmp_path / "out.vcf.gz"
+    given.write_text(GIVEN)
+    annotate(given, target, reference=sars_cov_2, file_name=FILE_NAME)
+    endings = {Output.VCF: ".vcf.gz", Output.INDEX: ".vcf.gz.tbi", Output.TABLE: ".parquet"}
+    endings[Output.SUMMARY] = ".summary.json"
+    files = {output: (tmp_path / f"out{ending}").read_bytes() for output, ending in endings.items()}
+    job = jobs.done(ALICE, name=FILE_NAME, files=files)
+    browser = watch(alice.cookie)
+    page = browser.page
+    rule = {"AllowedOrigins": [browser.url], "AllowedMethods": ["GET"], "AllowedHeaders": ["*"]}
+    services.objects._aws.s3.put_bucket_cors(
+        Bucket=services.settings.results_bucket,
+        CORSConfiguration={"CORSRules": [{**rule, "ExposeHeaders": ["Content-Range"]}]},
+    )
+    browser.go(f"/jobs/{job.job_id}/genome?locus=NC_045512.2:23403")
+    expect(page.locator("#genome")).to_have_attribute("data-state", "ready")
+    page.wait_for_function(
+        """() => document.querySelector("#genome").browser.findTracks("type", "variant")[0]
+            .trackView.viewports[0].featureCache?.features?.length"""
+    )
+    window = page.locator("#genome .igv-ui-popover").filter(visible=True)
+    for place, said in zip(page.evaluate(DRAWN), ((SAMPLE, IMAGE), (HEADING, f"rs{IMAGE}", SCRIPT)), strict=True):
+        page.mouse.click(*place)
+        for words in said:
+            expect(window.last).to_contain_text(words)
+        assert window.locator("h1, img, svg[onload], script").count() == 0
+    browser.go(f"/jobs/{job.job_id}")
+    shown = browser.go(f"/jobs/{job.job_id}/table?genotypes=1&columns=chrom,pos,id,ref,alt,gene")
+    assert f"rs{IMAGE}" in shown
+    assert SAMPLE in shown
+    own = "wasm-eval"  # igv.js asks whether it may, whatever the file
+    assert [said for said in browser.ran if own not in said] == []
+    assert all(url.startswith(services.objects._aws.s3.meta.endpoint_url) for url in browser.elsewhere)
 
 
 def test_a_refusal_quotes_a_file_as_text(
