@@ -24,8 +24,9 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Look at settings, disk, references, AWS, Airflow, Globus, database, clocks, versions and permissions.
 
-        Each line says how a thing was found and, where something is wrong, what to do. It changes nothing, and ends
-        with 1 where something failed.
+        Each line says how a thing was found and, where something is wrong, what to do.
+
+        It changes nothing, and ends with 1 where something failed.
         """
         from gas.doctor import Health, examine
         from gas.settings import Settings

@@ -14,13 +14,13 @@ from gas.migration import Part
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
 
-    @app.command()
+    @app.command(rich_help_panel="Operating a server")
     def migrate(
         parts: Annotated[list[Part] | None, typer.Argument(help="Only these; all of them unless given.")] = None,
         *,
         as_json: JsonOption = False,
     ) -> None:
-        """Make or upgrade the databases, their roles and the service user. Safe to repeat, and for two at once."""
+        """Bring databases, roles, the service user and job records up to date. Safe to repeat, or twice at once."""
         from gas.migration import migrate as bring_up_to_date
 
         done = bring_up_to_date(parts or list(Part), environment=os.environ)

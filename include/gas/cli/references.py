@@ -28,7 +28,8 @@ _SHOWN_CONTIGS = 10
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the ``gas`` command."""
     group = typer.Typer(
-        no_args_is_help=True, help="Reference genomes: install, list, show, remove (in the folder GAS_REFERENCES)."
+        no_args_is_help=True,
+        help="Reference genomes: install, update, use, list, show, remove (in the folder GAS_REFERENCES).",
     )
     for name, command in (
         ("list", list_installed),
