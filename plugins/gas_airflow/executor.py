@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.executors import local_executor
@@ -32,12 +33,22 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._sent = 0
+        self._taken = 0
         self._untaken_since: float | None = None
 
     def sync(self) -> None:
-        """Called many times a second: note what came of tasks, and see that workers take new ones."""
+        """Called many times a second: note what came of tasks, and see that workers take new ones.
+
+        In a burst there is always a task that an idle worker is just about to take, whenever one looks; so that only
+        tasks of which none is taken count.
+        """
         super().sync()
-        if not self._untaken():
+        unread = int(self._unread_messages.value)
+        taken, before = self._sent - unread, self._taken
+        self._taken = taken
+        workers_idle = len(self.running) - unread < len(self.workers)
+        if taken != before or unread == 0 or not workers_idle:
             self._untaken_since = None
         elif self._untaken_since is None:
             self._untaken_since = time.monotonic()
@@ -54,7 +65,6 @@ class LocalExecutor(local_executor.LocalExecutor):
         """At once: an orderly end would wait for the workers."""
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _untaken(self) -> bool:
-        """Whether there are tasks in the queue and workers without one."""
-        unread = int(self._unread_messages.value)
-        return unread > 0 and len(self.running) - unread < len(self.workers)
+    def _process_workloads(self, workload_list: Sequence[Any]) -> None:
+        self._sent += len(workload_list)
+        super()._process_workloads(workload_list)

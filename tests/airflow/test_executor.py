@@ -56,11 +56,11 @@ def executor(ended: list[object]) -> Iterator[LocalExecutor]:
     made.result_queue.close()
 
 
-def queue(executor: LocalExecutor, work: Any) -> None:
-    executor.running.add(work.key)
-    executor.activity_queue.put(work)
-    with executor._unread_messages:
-        executor._unread_messages.value += 1
+def queue(executor: LocalExecutor, *works: Any) -> None:
+    for work in works:
+        executor.running.add(work.key)
+        executor.queued_tasks[work.key] = work
+    executor._process_workloads(works)
 
 
 def sync_for(executor: LocalExecutor, seconds: float) -> None:
@@ -91,6 +91,16 @@ def test_scheduler_whose_workers_take_their_tasks_goes_on(executor: LocalExecuto
         if not executor.running:
             queue(executor, Work())
         sync_for(executor, 0.1)
+        executor.running.clear()
+    assert ended == []
+
+
+def test_burst_of_tasks_leaves_the_scheduler_alone(executor: LocalExecutor, ended: list[object]) -> None:
+    """Though some are untaken and a worker is idle whenever it is looked at."""
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        queue(executor, Work("one"), Work("another"))
+        executor.sync()
         executor.running.clear()
     assert ended == []
 
