@@ -22,7 +22,7 @@ WATCH_S = 5.0
 #: A burst of 5,000 small jobs takes about an hour on two processors.
 PATIENCE_S = 3 * 3600.0
 #: People who upgrade before the burst, and in its middle.
-UPGRADES = 3
+UPGRADES = 5
 
 
 def measure(stack: LiveStack, *, jobs: int) -> None:

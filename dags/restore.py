@@ -13,6 +13,8 @@ bytes are compared with the SHA-256 of the record, index and table are made anew
 result that cannot be brought back holds up no other, and its task is tried again when the others are there. A
 retrieval may take two days. What a run leaves undone is finished by `reconcile`.
 
+**Before others.** A task of this DAG takes the next free worker slot (`priority_weight`): somebody waits for it.
+
 **Settings.** `GAS_AWS_CONN_ID` names the AWS connection. Which back end a result lies in is in its record.
 """
 
@@ -66,7 +68,7 @@ from gas_airflow.sensors import GlacierRetrievalSensor
     tags=["gas", "storage"],
     max_active_runs=32,
     max_active_tasks=8,
-    default_args=task_defaults(),
+    default_args={**task_defaults(), "priority_weight": 10, "weight_rule": "absolute"},
 )
 def restore() -> None:
     """One upgrade, or one job."""

@@ -28,6 +28,10 @@ STUCK_S = 30
 """How long tasks lie in the queue while workers are idle before nobody is believed to take them."""
 
 
+NICER = 5
+"""By how much workers, and what they start, stand back: pages, upgrades and the scheduler come first."""
+
+
 class LocalExecutor(local_executor.LocalExecutor):
     """Runs tasks in processes of this machine."""
 
@@ -55,6 +59,12 @@ class LocalExecutor(local_executor.LocalExecutor):
         elif time.monotonic() - self._untaken_since > STUCK_S:
             log.critical("idle workers take no tasks: one was killed while it held the queue. The scheduler ends")
             self.end_scheduler()
+
+    def _spawn_worker(self) -> None:
+        before = set(self.workers)
+        super()._spawn_worker()
+        for pid in self.workers.keys() - before:
+            os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
 
     def revoke_task(self, *, ti: TaskInstance) -> None:
         """Let go of a task that nobody began. Should one still do, Airflow lets only one of the two run."""

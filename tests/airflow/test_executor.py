@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,6 +104,12 @@ def test_burst_of_tasks_leaves_the_scheduler_alone(executor: LocalExecutor, ende
         executor.sync()
         executor.running.clear()
     assert ended == []
+
+
+def test_workers_stand_back_behind_the_scheduler(executor: LocalExecutor) -> None:
+    """So that pages are answered, and restores begun, while jobs take all processors."""
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in executor.workers] == [ours + 5] * 2
 
 
 def test_task_that_a_worker_died_with_can_be_handed_out_anew(executor: LocalExecutor) -> None:

@@ -82,6 +82,14 @@ def test_mapped_tasks_are_labelled_by_their_jobs(dag_bag: DagBag) -> None:
         assert task.partial_kwargs.get("map_index_template"), f"{task.dag_id}.{task.task_id}"
 
 
+def test_restores_come_before_jobs(dag_bag: DagBag) -> None:
+    """Each of their tasks takes the next free worker slot, however many jobs have been there for longer."""
+    jobs = max(task.priority_weight for task in dag_bag.dags["annotate"].tasks)
+    for task in dag_bag.dags["restore"].tasks:
+        said = task.partial_kwargs if task.is_mapped else {"priority_weight": task.priority_weight}
+        assert said["priority_weight"] > jobs, task.task_id
+
+
 @pytest.mark.parametrize(("ids", "label"), [(["a"], "a"), (["a", "b", "c"], "a and 2 more")], ids=["one", "several"])
 def test_label_names_the_first_job(ids: list[str], label: str) -> None:
     """A set of one job is called by it, a larger one by its first and how many more there are."""

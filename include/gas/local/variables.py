@@ -16,6 +16,9 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 """The account that moto plays; asking it would cost each worker a call."""
 
+SLOTS = max(4, min(16, 4 * (os.cpu_count() or 1)))
+"""How many tasks run at once. Jobs take half of them at most, so that nothing else waits for a job to end."""
+
 #: Never handed on: they would send GAS to somebody's real account, another Airflow or another Python.
 _FOREIGN = ("AWS_", "AIRFLOW_", "AIRFLOW__", "GLOBUS_SDK_", "PYTHONPATH", "PYTHONHOME", "FLASK_", "GUNICORN_")
 
@@ -25,6 +28,7 @@ _FOREIGN = ("AWS_", "AIRFLOW_", "AIRFLOW__", "GLOBUS_SDK_", "PYTHONPATH", "PYTHO
 _DEFAULTS = {
     "GAS_MAIL_FROM": "GAS <gas@gas.invalid>",
     "GAS_WEBHOOK_PRIVATE": "1",
+    "GAS_MAX_RUNNING_JOBS": str(SLOTS // 2),
     "GAS_AIRFLOW_ADMINS": "alice@globusid.org",
     "GAS_AIRFLOW_OPERATORS": f"group:{globus_standin.OPERATORS}",
 }
@@ -102,14 +106,13 @@ def _stand_ins(layout: Layout) -> dict[str, str]:
 def _airflow(layout: Layout) -> dict[str, str]:
     """Airflow's own settings; each name is an option of its configuration, ``AIRFLOW__SECTION__OPTION``."""
     secrets = layout.secrets
-    slots = max(4, min(16, 4 * (os.cpu_count() or 1)))
     options: dict[str, dict[str, str | int | float | Path]] = {
         "core": {
             "dags_folder": layout.checkout / "dags",
             "plugins_folder": layout.checkout / "plugins",
             "executor": "gas_airflow.executor.LocalExecutor",
-            "parallelism": slots,
-            "max_active_tasks_per_dag": slots,
+            "parallelism": SLOTS,
+            "max_active_tasks_per_dag": SLOTS,
             "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             "execution_api_server_url": f"http://127.0.0.1:{layout.airflow_port}/execution/",
             "dags_are_paused_at_creation": "False",
