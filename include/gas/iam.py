@@ -27,6 +27,7 @@ class Role(StrEnum):
     WEB = "web"
     WORKER = "worker"
     TRIGGERER = "triggerer"
+    AIRFLOW_API = "airflow-api"
     OPERATOR = "operator"
 
 
@@ -166,6 +167,11 @@ GRANTS: Mapping[Role, Mapping[On, tuple[str, ...]]] = {
         On.COLD_OBJECTS: ("s3:GetObjectVersion",),
         On.WAKE_QUEUE: ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"),
         On.VAULT: ("glacier:ListJobs", "glacier:DescribeJob"),
+    },
+    # The pages "GAS" in Airflow's UI, which only look.
+    Role.AIRFLOW_API: {
+        On.JOBS: ("dynamodb:GetItem", "dynamodb:BatchGetItem"),
+        On.JOB_INDEXES: ("dynamodb:Query",),
     },
     # `gas provision`, `gas migrate`, `gas doctor`, and what `restore`, `reconcile` and `inventory` repair by hand.
     Role.OPERATOR: _together(_PROVISION, _TELL_OF_RESTORES, _MIGRATE, _REPAIR),
