@@ -5,20 +5,31 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
+from gas.job import Job, Output
+from gas.services import Services
 from tests.conftest import free_ports
+from tests.digests import made_digest
 from tests.webui.conftest import ALICE, Browser, Jobs
+from tests.webui.test_changes import AFTER, BEFORE, COUNTS
+from tests.webui.test_storage import archived
+from webui import changes
 
 pytestmark = pytest.mark.browser
 
 PATIENCE_MS = 20_000
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+#: As long as names of files get, and nowhere to break.
+LONG = f"{'cohort_of_many_samples_' * 8}.vcf.gz"
 VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 Opens = Callable[..., Page]
@@ -184,3 +195,108 @@ def test_consequences_are_suggested(opens: Opens, alice: Browser, jobs: Jobs) ->
     rows = page.get_by_role("region").locator("tbody tr")
     expect(rows.filter(has_text="missense")).to_have_count(rows.count())
     assert rows.count() > 1
+
+
+# The rules of WCAG, and phones.
+
+
+@pytest.fixture
+def annotated_again(services: Services, jobs: Jobs, tmp_path: Path) -> Job:
+    """A job of Alice's with a page of what changed, its input's name as long as they get."""
+    old, new = (made_digest(tmp_path / name, *rows).read_bytes() for name, rows in (("old", BEFORE), ("new", AFTER)))
+    before = jobs.done(ALICE, name=LONG, files={Output.DIGEST: old})
+    job = jobs.pending(ALICE, name=LONG)
+    services.jobs._table.update(
+        job.job_id,
+        update="SET origin_job_id = :old, previous_job_id = :old, changes = :changes",
+        condition="user_id = :user",
+        values={":old": before.job_id, ":changes": COUNTS, ":user": ALICE},
+    )
+    services.jobs.start(job.job_id, "0001")
+    return jobs.finish(job, files={Output.DIGEST: new})
+
+
+def broken_rules(page: Page) -> str:
+    results = Axe().run(page, options=RULES)
+    return results.generate_report() if results.violations_count else ""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_pages_in_rare_states_keep_the_rules_of_wcag_2_1_aa(
+    opens: Opens,
+    alice: Browser,
+    operator: Browser,
+    jobs: Jobs,
+    services: Services,
+    annotated_again: Job,
+    complaints: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    scheme: Any,
+) -> None:
+    """No jobs, one cancelled, one archived, what changed, the operators' list of people, and what goes wrong."""
+    cancelled = jobs.running(ALICE)
+    services.jobs.cancel(cancelled.job_id, ALICE)
+    stored = archived(services, jobs)
+    look = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    hers, operators = opens(alice, **look), opens(operator, **look)
+    found = {}
+    for page, path, said in (
+        (operators, "/jobs/", "No jobs yet"),
+        (hers, f"/jobs/{cancelled.job_id}", "Cancelled"),
+        (hers, f"/jobs/{stored.job_id}", "archive"),
+        (hers, f"/jobs/{annotated_again.job_id}/changes", "Pathogenic"),
+        (operators, "/users/list/", "Alice"),
+        (hers, "/jobs/?from=yesterday", "From must be a day"),
+    ):
+        page.goto(path)
+        expect(page.locator("main")).to_contain_text(said)
+        found[path] = broken_rules(page)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(changes, "owned_job", broken)
+    hers.goto(f"/jobs/{annotated_again.job_id}/changes")
+    expect(hers.get_by_role("heading", level=1)).to_have_text("Something went wrong on our side")
+    found["500"] = broken_rules(hers)
+    assert {path: report for path, report in found.items() if report} == {}
+    assert [said for said in complaints if "422" not in said and "500" not in said] == []
+    complaints.clear()
+
+
+def test_no_page_is_wider_than_a_phone(
+    opens: Opens, alice: Browser, operator: Browser, jobs: Jobs, services: Services, annotated_again: Job
+) -> None:
+    """At 390 CSS pixels no page scrolls sideways, however long the name of a file."""
+    result, running = jobs.annotated(ALICE, name=LONG), jobs.running(ALICE, name=LONG)
+    failed = jobs.failed(ALICE, f"{LONG} has no such contig", name=LONG)
+    phone = {"viewport": {"width": 390, "height": 844}}
+    stranger, hers, operators = opens(**phone), opens(alice, **phone), opens(operator, **phone)
+    wide = []
+    for page, paths in (
+        (stranger, ("/", "/login/")),
+        (operators, ("/jobs/", "/users/list/")),
+        (
+            hers,
+            (
+                "/jobs/",
+                "/jobs/?status=COMPLETED",
+                "/jobs/new",
+                f"/jobs/{result.job_id}",
+                f"/jobs/{running.job_id}",
+                f"/jobs/{failed.job_id}",
+                f"/jobs/{result.job_id}/delete",
+                f"/jobs/{result.job_id}/genome",
+                f"/jobs/{annotated_again.job_id}/changes",
+                "/account/notices",
+            ),
+        ),
+    ):
+        for path in paths:
+            page.goto(path)
+            if path.endswith("/genome"):
+                expect(page.locator("#genome")).to_have_attribute("data-state", "ready")
+            if page.evaluate("document.documentElement.scrollWidth > 390"):
+                wide.append(path)
+    assert wide == []
