@@ -16,6 +16,8 @@ from gas.references import NewSource, Reference, ReferenceStore
 
 _FIELDS = ("GMAF", "CLNSIG", "AFR", "EAS", "EUR")
 _COPIES = 9
+#: Known variants on each contig of the seeded genome.
+ON_A_CONTIG = 115_000
 _REGION = (25_000_000, 26_000_000)
 """Where the human files have bases; the rest of the chromosome is N."""
 
@@ -158,7 +160,7 @@ def _codon(rng: random.Random) -> str:
 
 def _known(rng: random.Random, bases: str) -> Iterator[tuple[int, str]]:
     """Like dbSNP: nine in ten SNVs, the others indels; some with two ALTs, four in ten with frequencies."""
-    for number, place in enumerate(sorted(rng.sample(range(10, len(bases) - 20), 115_000))):
+    for number, place in enumerate(sorted(rng.sample(range(10, len(bases) - 20), ON_A_CONTIG))):
         size = rng.randrange(2, 7) if number % 10 == 0 else 1
         ref = bases[place : place + size]
         alts = rng.sample([base for base in "ACGT" if base != ref[0]], 2 if number % 25 == 1 else 1)

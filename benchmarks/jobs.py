@@ -107,15 +107,53 @@ def main() -> None:
             bench.large(large, label, jobs=asked.large)
 
 
-class Bench:
+class Submitter:
+    """Somebody on the premium plan who submits jobs, without a browser."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.services.profiles.ensure("benchmark", name="Benchmark", email="bench@gas.invalid")
+        self.profile = self.services.profiles.set_tier("benchmark", Tier.PREMIUM)  # large files are over the free limit
+
+    def many_jobs(self, each: Input, jobs: int) -> float:
+        """Seconds from the first submission to the last COMPLETED."""
+        job_ids = [self.uploaded(each) for _ in range(jobs)]
+        began = time.time()
+        with ThreadPoolExecutor(SUBMITTERS) as threads:
+            list(threads.map(lambda job_id: self.submitted(each, job_id), job_ids))
+        for job_id in job_ids:
+            until(partial(self.completed, job_id), every_s=0.25)
+        return time.time() - began
+
+    def uploaded(self, each: Input) -> str:
+        """Put the input where a browser would have put it; the id of the job to be."""
+        job_id = new_job_id()
+        form = self.services.objects.presigned_upload(
+            user_id=self.profile.user_id, job_id=job_id, max_bytes=self.services.settings.premium_upload_limit_bytes
+        )
+        with each.path.open("rb") as file:
+            httpx.post(form["url"], data=form["fields"], files={"file": file}, timeout=60).raise_for_status()
+        return job_id
+
+    def submitted(self, each: Input, job_id: str) -> Job:
+        return submit(
+            self.services, profile=self.profile, job_id=job_id, file_name=each.path.name, reference=each.reference
+        )
+
+    def completed(self, job_id: str) -> bool:
+        """Whether the job is COMPLETED; anything else that is an end ends the measurement."""
+        job = self.services.jobs.get(job_id)
+        assert job.job_status in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.COMPLETED), job.error
+        return job.job_status is JobStatus.COMPLETED
+
+
+class Bench(Submitter):
     """One stack under measurement."""
 
     def __init__(self, layout: Layout) -> None:
+        super().__init__(contents.services(layout))
         self.layout = layout
-        self.services = contents.services(layout)
         self.airflow = Airflow(layout)
-        self.services.profiles.ensure("benchmark", name="Benchmark", email="bench@gas.invalid")
-        self.profile = self.services.profiles.set_tier("benchmark", Tier.PREMIUM)  # large files are over the free limit
 
     @contextmanager
     def noop_dag(self) -> Iterator[None]:
@@ -196,16 +234,6 @@ class Bench:
         until(lambda: self.airflow.unfinished(NOOP) == 0, every_s=0.5)
         return self.airflow.last_end(NOOP, run_ids) - began
 
-    def many_jobs(self, each: Input, jobs: int) -> float:
-        """Seconds from the first submission to the last COMPLETED."""
-        job_ids = [self.uploaded(each) for _ in range(jobs)]
-        began = time.time()
-        with ThreadPoolExecutor(SUBMITTERS) as threads:
-            list(threads.map(lambda job_id: self.submitted(each, job_id), job_ids))
-        for job_id in job_ids:
-            until(partial(self.completed, job_id), every_s=0.25)
-        return time.time() - began
-
     def polled_jobs(self, each: Input, jobs: int) -> float:
         """The same work by the poller; seconds from the first message to the last COMPLETED."""
         session = contents.session(self.layout)
@@ -225,21 +253,6 @@ class Bench:
         assert all(self.completed(job.job_id) for job in records)
         return took_s
 
-    def uploaded(self, each: Input) -> str:
-        """Put the input where a browser would have put it; the id of the job to be."""
-        job_id = new_job_id()
-        form = self.services.objects.presigned_upload(
-            user_id=self.profile.user_id, job_id=job_id, max_bytes=self.services.settings.premium_upload_limit_bytes
-        )
-        with each.path.open("rb") as file:
-            httpx.post(form["url"], data=form["fields"], files={"file": file}, timeout=60).raise_for_status()
-        return job_id
-
-    def submitted(self, each: Input, job_id: str) -> Job:
-        return submit(
-            self.services, profile=self.profile, job_id=job_id, file_name=each.path.name, reference=each.reference
-        )
-
     def recorded(self, each: Input, job_id: str) -> Job:
         """The record of a job, not written yet."""
         stored = self.services.objects.head_input(user_id=self.profile.user_id, job_id=job_id)
@@ -253,12 +266,6 @@ class Bench:
             job_status=JobStatus.PENDING,
             input=stored,
         )
-
-    def completed(self, job_id: str) -> bool:
-        """Whether the job is COMPLETED; anything else that is an end ends the measurement."""
-        job = self.services.jobs.get(job_id)
-        assert job.job_status in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.COMPLETED), job.error
-        return job.job_status is JobStatus.COMPLETED
 
 
 @contextmanager

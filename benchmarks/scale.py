@@ -19,7 +19,8 @@ from pathlib import Path
 import burst
 import people
 import records
-from genomes import seeded, variants
+import workers
+from genomes import ON_A_CONTIG, seeded, variants
 from jobs import told
 from livestack import live_stack
 from parts import options, run
@@ -30,8 +31,6 @@ DELAY_S = 300
 LONG_DELAY_S = 86_400
 SHORT_RETRIEVAL_S = 2.0
 RETRIEVAL_S = 20.0
-#: Of known variants on a contig of the seeded genome.
-ON_A_CONTIG = 115_000
 
 
 def main() -> None:
@@ -90,7 +89,12 @@ def polling(asked: argparse.Namespace) -> None:
         people.measure(stack, people=asked.people, for_s=10 if asked.quick else 60)
 
 
-PARTS = {"large-job": large_job, "table": table, "polling": polling, "burst": many_jobs}
+def celery(asked: argparse.Namespace) -> None:
+    """Two Celery workers against one."""
+    workers.measure(jobs=2 if asked.quick else 8, variants_each=asked.variants // 5)
+
+
+PARTS = {"workers": celery, "large-job": large_job, "table": table, "polling": polling, "burst": many_jobs}
 
 if __name__ == "__main__":
     main()

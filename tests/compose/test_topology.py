@@ -13,7 +13,7 @@ import pytest
 
 from gas.client import Client
 from gas.job import StorageState
-from tests.compose.conftest import Running
+from tests.compose.running import Running
 from tests.live.calamities import until
 from tests.live.crowd import (
     Crowd,
