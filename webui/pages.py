@@ -13,6 +13,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from gas import deletion
+from gas.annotation.header import OWN_TAGS
 from gas.errors import GasError, InputError, NotFound
 from gas.forecast import Forecast, RecentTimes, forecast
 from gas.job import JOB_ID, Job, JobStatus, Output, new_job_id
@@ -84,10 +85,12 @@ class JobsView(BaseView):
     @permitted
     def new(self) -> str:
         account = current_account()
+        references = services().references.list()
         headers.allow_connect(upload_origin())
         return render_template(
             "gas/new.html",
-            references=services().references.list(),
+            references=references,
+            replaced=[*OWN_TAGS, *{f"INFO/{column}" for one in references for column in one.source_columns}],
             limit_bytes=account.upload_limit_bytes,
             premium_bytes=services().settings.premium_upload_limit_bytes,
             tier=account.profile.tier,

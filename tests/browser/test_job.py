@@ -156,7 +156,7 @@ def test_page_refuses_what_is_plainly_no_vcf_before_it_is_sent(at: At) -> None:
     alice.choose({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"})
     expect(alice.page.get_by_role("alert")).to_contain_text("notes.txt does not end in")
     alice.choose({"name": "notes.vcf", "mimeType": "text/plain", "buffer": b"hello"})
-    expect(alice.page.get_by_role("alert")).to_contain_text("does not look like a VCF")
+    expect(alice.page.get_by_role("alert")).to_contain_text("This is not a VCF")
     expect(alice.page.get_by_role("button", name="Upload and annotate")).to_be_disabled()
 
 

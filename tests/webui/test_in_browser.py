@@ -117,14 +117,15 @@ def test_one_file_leads_to_its_job(page: Page, services: Services) -> None:
     ("name", "body", "said"),
     [
         ("notes.txt", b"hello", "notes.txt does not end in .vcf"),
-        ("notes.vcf", b"hello", "does not look like a VCF"),
+        ("notes.vcf", b"hello", "This is not a VCF"),
         ("empty.vcf", b"", "empty.vcf is empty"),
         ("reads.bam", gzip.compress(b"BAM\x01more", mtime=0), "is a BAM file, which holds reads"),
         ("reads.vcf.gz", gzip.compress(b"BAM\x01more", mtime=0), "is a BAM file, which holds reads"),
         ("reads.cram", b"CRAM\x03\x00", "is a CRAM file, which holds reads"),
         ("all.zip", b"PK\x03\x04....", "is a ZIP archive"),
         ("torn.vcf.gz", b"\x1f\x8b\x08\x00garbage", "cannot be unpacked"),
-        ("text.vcf.gz", gzip.compress(b"hello", mtime=0), "does not look like a VCF"),
+        ("text.vcf.gz", gzip.compress(b"hello", mtime=0), "This is not a VCF"),
+        ("alleles.vcf.gz", gzip.compress(VCF + b"1\t1\t.\tA\tT!\t.\t.\t.\n", mtime=0), "line 3: ALT must be bases"),
         ("large.vcf", VCF + b"#" * (1 << 20), "takes files up to 1 MiB"),
     ],
 )

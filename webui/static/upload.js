@@ -14,7 +14,9 @@ const list = form.querySelector(".uploads");
 const template = form.querySelector("template");
 const button = form.querySelector("button[type=submit]");
 const summary = form.querySelector(".upload-state");
-const plan = { limit: Number(form.dataset.limitBytes), tooLarge: form.dataset.overLimit };
+const plan = {
+  limit: Number(form.dataset.limitBytes), tooLarge: form.dataset.overLimit, replaced: form.dataset.replaced.split(" "),
+};
 
 /** The chosen files: `state` is checking, ready, refused, sending, done or failed. */
 let uploads = [];

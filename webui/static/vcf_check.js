@@ -1,7 +1,12 @@
 // What is plainly wrong with a file, told before it is sent. The server looks properly.
 
+import { wrongText } from "./vcf_text.js";
+
 const NAME = /\.(vcf(\.b?gz)?|bcf)$/i;
-const LOOK_BYTES = 64 * 1024;
+const LOOK_BYTES = 128 * 1024; // a bgzip block and what begins behind it
+const TEXT_BYTES = 1024 * 1024;
+const BGZF = [0x1f, 0x8b, 8, 4, , , , , , , , , 0x42, 0x43, 2, 0]; // with what may differ left out
+const BGZF_END = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 0x42, 0x43, 2, 0, 0x1b, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const UNITS = ["bytes", "KiB", "MiB", "GiB"];
 
 export function size(bytes) {
@@ -14,16 +19,64 @@ export function size(bytes) {
   return `${unit ? Number(amount.toPrecision(3)) : amount} ${UNITS[unit]}`;
 }
 
-/** The file's first characters, unpacked where it is gzip or bgzip; null where this browser cannot unpack. */
-async function beginning(blob) {
-  const head = blob.slice(0, LOOK_BYTES);
-  const magic = new Uint8Array(await head.slice(0, 2).arrayBuffer());
-  if (magic[0] !== 0x1f || magic[1] !== 0x8b) return head.text();
-  if (typeof DecompressionStream === "undefined") return null;
-  const reader = head.stream().pipeThrough(new DecompressionStream("gzip")).getReader();
-  const { value } = await reader.read();
-  reader.cancel().catch(() => {}); // the rest of the slice ends in the middle of a block
-  return new TextDecoder().decode(value);
+const isBgzf = (bytes) => bytes.length >= 18 && BGZF.every((byte, number) => byte === undefined || bytes[number] === byte);
+
+/** What gzip data inflates to; of data that is damaged or goes on, its beginning. */
+async function inflated(bytes) {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")).getReader();
+  const parts = [];
+  let size = 0;
+  try {
+    while (size < TEXT_BYTES) {
+      const { done, value } = await reader.read();
+      if (done) return { parts, ended: true };
+      parts.push(value);
+      size += value.length;
+    }
+    reader.cancel().catch(() => {});
+  } catch { /* the slice ends within the data, or another member follows */ }
+  return { parts, ended: false };
+}
+
+/** The text of the bgzip blocks that lie in `head` whole. */
+async function bgzfText(head) {
+  const parts = [];
+  for (let start = 0; isBgzf(head.subarray(start));) {
+    const end = start + head[start + 16] + 256 * head[start + 17] + 1;
+    if (end > head.length || end <= start + 18) break;
+    const block = await inflated(head.subarray(start, end));
+    if (!block.ended) break;
+    parts.push(...block.parts);
+    start = end;
+  }
+  return parts;
+}
+
+/** Whether eight zeros are in it, with which each gzip member ends that holds nothing. */
+const hasEmptyMember = (head) => head.some((_, start) => start + 8 <= head.length
+  && head.subarray(start, start + 8).every((byte) => byte === 0));
+
+/** The file's first characters, unpacked where it is gzip or bgzip; `text` is null where they cannot be known. */
+async function beginning(file) {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const head = new Uint8Array(await file.slice(0, LOOK_BYTES).arrayBuffer());
+  const all = head.length === file.size;
+  if (head[0] !== 0x1f || head[1] !== 0x8b) return { text: decoder.decode(head), whole: all };
+  if (typeof DecompressionStream === "undefined") return { text: null };
+  let parts = isBgzf(head) ? await bgzfText(head) : [];
+  if (!parts.length) {
+    const found = await inflated(head);
+    ({ parts } = found);
+    if (!parts.length) return { text: null, empty: found.ended && all, torn: !found.ended && !hasEmptyMember(head) };
+  }
+  return { text: decoder.decode(await new Blob(parts).arrayBuffer()), whole: false };
+}
+
+/** Whether it is bgzip without the block that every bgzip file ends with. */
+async function isCutOff(file) {
+  if (!isBgzf(new Uint8Array(await file.slice(0, 18).arrayBuffer()))) return false;
+  const tail = new Uint8Array(await file.slice(-BGZF_END.length).arrayBuffer());
+  return tail.length < BGZF_END.length || BGZF_END.some((byte, number) => tail[number] !== byte);
 }
 
 /** What else it is, by the first bytes that every file of that kind has; "" for nothing known. */
@@ -34,23 +87,23 @@ function otherKind(text) {
   return "";
 }
 
-/** What is wrong with a file, as far as the browser can see; "" for nothing. `tooLarge` is said of its size. */
-export async function wrongWith(file, { limit, tooLarge }) {
+/**
+ * What is wrong with a file, as far as the browser can see; "" for nothing. `tooLarge` is said of its size, `replaced`
+ * names what the server takes out of it before it looks at the records.
+ */
+export async function wrongWith(file, { limit, tooLarge, replaced }) {
   if (file.size === 0) return `${file.name} is empty.`;
-  let text = null;
-  let torn = false;
-  try {
-    text = await beginning(file);
-  } catch {
-    torn = true;
-  }
+  const { text, whole, empty, torn } = await beginning(file);
   const other = otherKind(text ?? "");
   if (other) return `${file.name} ${other}`;
   if (!NAME.test(file.name)) return `${file.name} does not end in .vcf, .vcf.gz or .bcf. Choose a VCF or BCF file.`;
   if (file.size > limit) return tooLarge.replace("{size}", size(file.size));
   if (torn) return `${file.name} begins like a gzip file, but cannot be unpacked. Was it copied completely?`;
-  if (text !== null && !text.startsWith("##fileformat=VCF") && !text.startsWith("BCF")) {
-    return `${file.name} does not look like a VCF: its first line should begin with ##fileformat=VCF.`;
+  if (empty) return `${file.name}: The file is empty once it is decompressed.`;
+  if (await isCutOff(file)) {
+    return `${file.name}: The bgzip data is cut off: the block that ends every bgzip file is missing. Upload the whole file.`;
   }
-  return "";
+  if (text === null || text.startsWith("BCF\u0002")) return "";
+  const wrong = wrongText(text, { whole, replaced });
+  return wrong && `${file.name}: ${wrong}`;
 }
