@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 from jobs import Airflow
@@ -107,11 +108,10 @@ class Person:
 
 
 @contextmanager
-def live_stack(*, delay_s: int, retrieval_s: float) -> Iterator[LiveStack]:
-    """Start one in a folder of its own, and stop it."""
-    before = os.environ.get("GAS_FREE_RESULT_TTL")
-    os.environ["GAS_FREE_RESULT_TTL"] = str(delay_s)
-    with tempfile.TemporaryDirectory(prefix="gas-bench-") as folder:
+def live_stack(*, delay_s: int, retrieval_s: float, **settings: str) -> Iterator[LiveStack]:
+    """Start one in a folder of its own, with these settings, and stop it."""
+    chosen = patch.dict(os.environ, {"GAS_FREE_RESULT_TTL": str(delay_s), **settings})
+    with chosen, tempfile.TemporaryDirectory(prefix="gas-bench-") as folder:
         layout = Layout.of(state=Path(folder) / "state", base_port=free_ports(PORTS))
         stack = Stack(layout)
         waits = ("--expedited-s", str(retrieval_s), "--standard-s", str(retrieval_s))
@@ -129,6 +129,3 @@ def live_stack(*, delay_s: int, retrieval_s: float) -> Iterator[LiveStack]:
             )
         finally:
             stack.down()
-            os.environ.pop("GAS_FREE_RESULT_TTL")
-            if before is not None:
-                os.environ["GAS_FREE_RESULT_TTL"] = before

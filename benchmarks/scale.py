@@ -19,6 +19,7 @@ from pathlib import Path
 import burst
 import people
 import records
+import scheduler
 import workers
 from genomes import ON_A_CONTIG, seeded, variants
 from jobs import told
@@ -94,7 +95,20 @@ def celery(asked: argparse.Namespace) -> None:
     workers.measure(jobs=2 if asked.quick else 8, variants_each=asked.variants // 5)
 
 
-PARTS = {"workers": celery, "large-job": large_job, "table": table, "polling": polling, "burst": many_jobs}
+def loop(asked: argparse.Namespace) -> None:
+    """The scheduler with many that wait."""
+    waiting, thawing = (200, 20) if asked.quick else (10_000, 1_000)
+    scheduler.measure(waiting=waiting, thawing=thawing, quick=asked.quick)
+
+
+PARTS = {
+    "scheduler": loop,
+    "workers": celery,
+    "large-job": large_job,
+    "table": table,
+    "polling": polling,
+    "burst": many_jobs,
+}
 
 if __name__ == "__main__":
     main()

@@ -23,6 +23,8 @@ SLOTS = max(4, min(16, 4 * (os.cpu_count() or 1)))
 _FOREIGN = ("AWS_", "AIRFLOW_", "AIRFLOW__", "GLOBUS_SDK_", "PYTHONPATH", "PYTHONHOME", "FLASK_", "GUNICORN_")
 
 
+_STATSD = ("GAS_STATSD_ON", "GAS_STATSD_HOST", "GAS_STATSD_PORT")
+
 #: What the local stack sets and anybody may set otherwise: mail goes to its outbox, webhooks may lead to this machine.
 #: Alice administrates Airflow, Bob operates it as a member of a Globus group, and Carol does not get in.
 _DEFAULTS = {
@@ -47,10 +49,12 @@ def process_environment(layout: Layout) -> dict[str, str]:
     """
     chosen = {name: value for name, value in dotenv_values(layout.state.parent / ".env").items() if value is not None}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    settings = {**_DEFAULTS, **chosen, **inherited}
+    # Airflow's figures go where GAS's go.
+    statsd = {f"AIRFLOW__METRICS__{name[4:]}": value for name, value in settings.items() if name in _STATSD}
     return {
-        **_DEFAULTS,
-        **chosen,
-        **inherited,
+        **settings,
+        **statsd,
         **stack_variables(layout),
         "SPT_NOENV": "1",  # or setproctitle overwrites /proc/PID/environ, by which the stack knows its processes
         "PYTHONUNBUFFERED": "1",
