@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 
@@ -20,6 +22,7 @@ def options(parts: Mapping[str, Part], *, description: str | None) -> argparse.A
 
 def run(parts: Mapping[str, Part], asked: argparse.Namespace) -> None:
     """Measure; one part that cannot be measured here takes no other along."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started for the while is then stopped, too
     for part in asked.only or parts:
         try:
             parts[part](asked)
