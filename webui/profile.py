@@ -13,15 +13,17 @@ from werkzeug.wrappers import Response
 
 from gas.usage import usage
 from webui import identities
-from webui.access import permitted
+from webui.access import needs_scope, permitted
 from webui.account import current_account, joined_at, services
 from webui.api import GasApi
+from webui.tokens import Scope
 
 
 def register(builder: AppBuilder) -> None:
     """Add the page and the calls of the API to ``builder``."""
     builder.add_view_no_menu(ProfileView)
     builder.add_api(UsageApi)
+    builder.add_api(SessionsApi)
 
 
 class ProfileView(BaseView):
@@ -48,10 +50,38 @@ class ProfileView(BaseView):
     @permitted
     def sign_out(self) -> Response:
         """Sign the person out of every browser, this one among them."""
-        current_app.session_interface.end_all(current_user.id)
-        logout_user()
-        session.clear()
+        _sign_out_everywhere()
         return redirect("/")
+
+
+def _sign_out_everywhere() -> None:
+    current_app.session_interface.end_all(current_user.id)
+    logout_user()
+    session.clear()
+
+
+class SessionsApi(GasApi):
+    """The browsers that the caller is signed in with."""
+
+    resource_name = "sessions"
+    openapi_spec_tag = "Account"
+
+    @expose("", methods=("DELETE",))
+    @permitted
+    @needs_scope(Scope.ACCOUNT)
+    def sign_out(self) -> tuple[str, int]:
+        """Sign out everywhere
+        ---
+        delete:
+          summary: Sign me out of every browser, of the calling one too
+          description: Tokens stay good. For a signed-in browser, or a token of gas login.
+          responses:
+            204: {description: No browser is signed in any more}
+            401: {$ref: '#/components/responses/Unauthorized'}
+            403: {$ref: '#/components/responses/Forbidden'}
+        """
+        _sign_out_everywhere()
+        return "", 204
 
 
 class UsageApi(GasApi):

@@ -47,7 +47,7 @@ ROLES = {
         ["PlanView$", "can_(show|change)$"],
         ["ProfileView$", "can_(show|sign_out)$"],
         ["TokensView$", "can_(listing|create|revoke)$"],
-        ["(TokensApi|UsageApi)$", "can_.*$"],
+        ["(TokensApi|UsageApi|SessionsApi)$", "can_.*$"],
         ["NoticesView$", "can_(show|save|test|secret)$"],
         ["NoticesApi$", "can_.*$"],
         ["GenomeView$", "can_genome$"],

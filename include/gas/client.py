@@ -685,6 +685,13 @@ class Client:
         except NotAllowed:
             return
 
+    def end_sessions(self) -> None:
+        """Sign the person out of every browser; tokens stay good.
+
+        :raises NotAllowed: the token is not one of ``gas login``.
+        """
+        self._exchange("DELETE", "sessions")
+
     # Tokens for other programs, made by one that signed in with ``gas login``.
 
     def create_token(self, name: str, *, scope: str = "read", days: int = 90) -> ApiTokenJson:

@@ -74,6 +74,7 @@ class GasServer:
     """Where each download began that asked for a range."""
     tokens_at_storage: list[str] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
+    sessions_ended: int = 0
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -350,6 +351,11 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
             gas.revoked.append(gas.token)
             self._send(204, b"")
 
+        def end_sessions(self) -> None:
+            self._authorize()
+            gas.sessions_ended += 1
+            self._send(204, b"")
+
         def approve(self) -> None:
             """The page at the browser, approved at once."""
             gas.codes["one-time"] = self.query
@@ -412,6 +418,7 @@ def _handler(gas: GasServer) -> type[BaseHTTPRequestHandler]:
         (rf"GET {api}/jobs/([^/]+)/download/([^/]+)", Handler.link),
         (f"POST {api}/token", Handler.redeem),
         (f"DELETE {api}/token", Handler.revoke),
+        (f"DELETE {api}/sessions", Handler.end_sessions),
         ("GET /cli/authorize", Handler.approve),
         ("POST /storage/inputs", Handler.store),
         (r"GET /storage/results/([^/]+)", Handler.fetch),

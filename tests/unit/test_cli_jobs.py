@@ -178,11 +178,25 @@ def test_challenge_is_the_s256_of_rfc_7636() -> None:
 def test_logout_revokes_and_forgets(gas: Gas, server: GasServer, credentials: Credentials) -> None:
     """The token is worthless at the server and gone here; another logout is no error."""
     credentials.keep(server=server.url, token=server.token)
-    assert gas("logout", "--json").document == {"server": server.url, "revoked": True}
-    assert server.revoked == [server.token]
+    assert gas("logout", "--json").document == {"server": server.url, "revoked": True, "everywhere": False}
+    assert (server.revoked, server.sessions_ended) == ([server.token], 0)
     assert credentials.token(server.url) is None
     assert gas("logout").code == 0
     assert gas("whoami").code == 3
+
+
+def test_logout_everywhere_ends_the_browsers_first(
+    gas: Gas, server: GasServer, credentials: Credentials, dead_url: str
+) -> None:
+    """The browsers, and then this terminal; where the browsers cannot be signed out, the token is kept to try again."""
+    credentials.keep(server=dead_url, token="t")
+    assert gas("logout", "--everywhere", "--server", dead_url).code == 5
+    assert credentials.token(dead_url) == "t"
+    credentials.keep(server=server.url, token=server.token)
+    document = gas("logout", "--everywhere", "--json").document
+    assert document == {"server": server.url, "revoked": True, "everywhere": True}
+    assert (server.revoked, server.sessions_ended) == ([server.token], 1)
+    assert gas("logout", "--everywhere").code == 3
 
 
 def test_logout_forgets_even_when_the_server_is_down(gas: Gas, credentials: Credentials, dead_url: str) -> None:

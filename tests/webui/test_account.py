@@ -114,6 +114,23 @@ def test_sign_out_everywhere(alice: Browser, bob: Browser, app: Flask, globus: G
     assert app.test_client().get("/api/v1/me", base_url="http://localhost:8800", headers=headers).status_code == 200
 
 
+def test_sign_out_everywhere_by_the_api(
+    alice: Browser, bob: Browser, app: Flask, globus: Globus, gas: Callable[..., Result]
+) -> None:
+    """``gas logout --everywhere`` and a browser's own call end every browser of the person's, and nobody else's."""
+    browsers = (alice, bob)
+    assert alice.call("DELETE", "sessions").status_code == 204
+    assert [browser.get("/jobs/").status_code for browser in browsers] == [302, 200]
+    alice.sign_in(ALICE)
+    elsewhere = Browser(app, globus)
+    elsewhere.sign_in(ALICE)
+    narrow = gas("token", "create", "nightly", "--scope", "jobs").stdout.strip()
+    assert "gas login" in str(gas("logout", "--everywhere", token=narrow).exception)
+    assert [browser.get("/jobs/").status_code for browser in browsers] == [200, 200]
+    assert gas("logout", "--everywhere").exit_code == 0
+    assert [browser.get("/jobs/").status_code for browser in (*browsers, elsewhere)] == [302, 200, 302]
+
+
 def test_header_leads_to_the_account_and_its_tabs_to_every_page(alice: Browser, app: Flask) -> None:
     """The corner of each page leads to the profile; each tab leads to a page that is there and says where one is."""
     assert 'href="/account/"' in alice.get("/jobs/").text

@@ -222,6 +222,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/notices/secret"): Row(
         "/api/v1/notices/secret", (401, 422, 422, 422, 422, 422, 401, 401, 401, 401), scope="account"
     ),
+    # The owner, who comes first, is signed out of the browser by it.
+    ("DELETE", "/api/v1/sessions"): Row(
+        "/api/v1/sessions", (401, 204, 204, 204, 204, 204, 401, 401, 401, 401), scope="account"
+    ),
     ("GET", "/ga4gh/drs/v1/service-info"): Row("/ga4gh/drs/v1/service-info", OPEN),
     ("GET", "/ga4gh/drs/v1/objects/<object_id>"): Row("/ga4gh/drs/v1/objects/{job_id}.vcf", JOB_CALL),
     ("GET", "/ga4gh/drs/v1/objects/<object_id>/access/<access_id>"): Row(

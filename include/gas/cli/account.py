@@ -68,12 +68,24 @@ def login(
         print_json({"server": url, "expires_in_s": token["expires_in"], **person})
 
 
-def logout(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+def logout(
+    *,
+    server: ServerOption = None,
+    everywhere: Annotated[
+        bool,
+        typer.Option("--everywhere", help="First sign out of every browser, too; nothing else is done if that fails."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Revoke the stored token at the server, and forget it here."""
     from gas.client import Client
     from gas.errors import Unavailable
 
     url = address(server)
+    if everywhere:
+        with connect(server) as client:
+            client.end_sessions()
+        say(f"Signed out of every browser at {url}.")
     held = credentials()
     token = held.token(url)
     revoked = False
@@ -92,7 +104,7 @@ def logout(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
     if "GAS_TOKEN" in os.environ:
         say("GAS_TOKEN is set and still used: unset it to be signed out.")
     if as_json:
-        print_json({"server": url, "revoked": revoked})
+        print_json({"server": url, "revoked": revoked, "everywhere": everywhere})
 
 
 def whoami(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
