@@ -63,6 +63,7 @@ def archive() -> None:
         from itertools import islice
 
         from gas.archive import transfer
+        from gas.job_log import about
         from gas_airflow.connections import connected_services
 
         services = connected_services()
@@ -74,7 +75,8 @@ def archive() -> None:
         if not params["dry_run"]:
             return chunks
         for job_id in (job_id for chunk in chunks for job_id in chunk):
-            logging.getLogger(transfer.__name__).info("job %s: would be archived", job_id)
+            with about(job_id):
+                logging.getLogger(transfer.__name__).info("job %s: would be archived", job_id)
         return []
 
     @task(task_id="archive", map_index_template=jobs_label("task.op_kwargs['chunk']"))

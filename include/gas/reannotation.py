@@ -22,6 +22,7 @@ from gas import comparison, submission
 from gas.comparison import Comparison
 from gas.errors import Conflict, GasError, InputError, NotFound, ReferenceProblem, UploadTooLarge
 from gas.job import Job, JobStatus, Output, StorageState
+from gas.job_log import about
 from gas.references import checksum_of
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def reannotate(services: Services, *, after: int, before: int, at_once: int, dry
             continue
         if dry_run:
             turn.begun.append(new_id)
-            log.info("job %s (%s) would be annotated again", origin.job_id, origin.input_file_name)
+            with about(origin.job_id):
+                log.info("job %s (%s) would be annotated again", origin.job_id, origin.input_file_name)
             continue
         try:
             _begin(services, origin, previous, new_id)
@@ -94,9 +96,11 @@ def reannotate(services: Services, *, after: int, before: int, at_once: int, dry
             continue
         turn.begun.append(new_id)
         turn.at_work.append(new_id)
-        log.info("job %s (%s) is annotated again as job %s", origin.job_id, origin.input_file_name, new_id)
+        with about(origin.job_id):
+            log.info("job %s (%s) is annotated again as job %s", origin.job_id, origin.input_file_name, new_id)
     for job_id, why in turn.left_out.items():
-        log.warning("job %s cannot be annotated again: %s", job_id, why)
+        with about(job_id):
+            log.warning("job %s cannot be annotated again: %s", job_id, why)
     return turn
 
 
@@ -199,7 +203,8 @@ def _begin(services: Services, origin: Job, previous: Job, new_id: str) -> None:
             previous_job_id=previous.job_id,
         )
     except submission.NotStarted as error:
-        log.warning("job %s: %s", new_id, error)  # it is recorded: reconcile starts it
+        with about(new_id):
+            log.warning("job %s: %s", new_id, error)  # it is recorded: reconcile starts it
     services.jobs.remember_latest(origin.job_id, new_id)
 
 
@@ -213,5 +218,6 @@ def _made_on(services: Services, job: Job) -> str | None:
         sources = [(s["name"], s["sha256"], s["info_fields"]) for s in said["sources"]]
         return checksum_of(said["reference"]["fasta_sha256"], said["reference"]["gff_sha256"], sources)
     except (GasError, ValueError, KeyError, TypeError):
-        log.info("job %s does not tell what it was made on", job.job_id)
+        with about(job.job_id):
+            log.info("job %s does not tell what it was made on", job.job_id)
         return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from structlog.contextvars import get_contextvars
 
 from gas.job import ArchiveBackend, Job, Output, StorageState
 from gas.references import Reference
@@ -170,11 +171,13 @@ def test_backfill_of_reconcile_looks_at_jobs_of_its_interval(dag_bag: DagBag, se
 def test_dry_run_of_archive_only_tells(
     dag_bag: DagBag, services: Services, job: Job, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What would be archived is in the log of ``due``, and stays where it is."""
+    """What would be archived is in the log of ``due``, each job on a line that is about it, and stays where it is."""
     run, due = SimpleNamespace(run_type="manual"), dag_bag.dags["archive"].get_task("due").python_callable
+    caplog.handler.addFilter(lambda record: record.__dict__.update(about=get_contextvars().get("job_id")) or True)
     with caplog.at_level("INFO"):
         assert due(before=job.due_since + 1, dag_run=run, params=DRY) == []
     assert f"job {job.job_id}: would be archived" in caplog.messages
+    assert [record.about for record in caplog.records if "would be archived" in record.getMessage()] == [job.job_id]
     assert due(before=job.due_since + 1, dag_run=run, params=WET) == [[job.job_id]]
 
 

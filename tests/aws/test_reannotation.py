@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.contextvars import get_contextvars
 
 from gas import annotate_job, deletion, reannotation
 from gas.archive import Outcome
@@ -236,6 +237,21 @@ def test_what_cannot_be_annotated_again_stops_nothing(place: Place) -> None:
     assert place.services.jobs.get(turn.begun[0]).origin_job_id == kept.job_id
     place.services.references.remove("sars-cov-2")
     assert set(place.again().left_out) == {lost.job_id, kept.job_id}
+
+
+def test_each_line_names_its_job(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """What a run says of a job it begins, would begin, or cannot begin carries the job's id in a field of its own."""
+    caplog.handler.addFilter(lambda record: record.__dict__.update(about=get_contextvars().get("job_id")) or True)
+    lost, kept = place.job(), place.job()
+    place.services.objects.delete_version(lost.input)
+    place.clinvar({23403: "Benign"})
+    with caplog.at_level("INFO", logger="gas.reannotation"):
+        place.again(dry_run=True)
+        place.again()
+    lines = [record for record in caplog.records if record.name == "gas.reannotation"]
+    assert {record.about for record in lines} == {lost.job_id, kept.job_id}
+    assert len(lines) == 4
+    assert all(record.getMessage().startswith(f"job {record.about} ") for record in lines)
 
 
 def test_only_finished_jobs_are_annotated_again(place: Place) -> None:
