@@ -86,6 +86,43 @@ def test_containers_of_gas_may_do_little(as_configured: dict[str, Any]) -> None:
             assert re.fullmatch(r"[a-z]+:\d+\.\d+\.\d+(-\w+)?|postgres:\d+\.\d+-\w+", service["image"]), name
 
 
+def test_image_is_made_of_fixed_versions() -> None:
+    """Python and uv are named with all of their numbers, uv as in the Makefile; what is copied is not left out."""
+    dockerfile = (CHECKOUT / "Dockerfile").read_text()
+    python = re.findall(r"^ARG PYTHON=(\d+\.\d+\.\d+)$", dockerfile, flags=re.MULTILINE)
+    assert len(python) == 1
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, flags=re.MULTILINE)) == {"python:${PYTHON}-slim-trixie"}
+    uv = re.findall(r"^UV_VERSION := (\S+)$", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert re.findall(r"pip install .* uv==(\S+)", dockerfile) == uv
+    copied = {
+        name.removeprefix("./")
+        for names in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, flags=re.MULTILINE)
+        for name in names.split()
+    }
+    kept = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == kept
+    assert all((CHECKOUT / name).exists() for name in copied)
+
+
+def test_workers_can_be_many(as_configured: dict[str, Any]) -> None:
+    """Nothing of a service that is there twice, such as a name or a port of the machine, is for one container alone."""
+    for name, service in as_configured["services"].items():
+        assert "container_name" not in service, name
+        if "deploy" in service:
+            assert not {"ports", "hostname", "network_mode"} & set(service), name
+            assert "$HOSTNAME" in " ".join(service["command"]) or name != "worker"
+
+
+def test_everything_goes_out_by_the_proxy(as_configured: dict[str, Any]) -> None:
+    """HTTPS_PROXY reaches each of GAS's containers, and no address of one is https, which would go that way."""
+    for name, service in as_configured["services"].items():
+        environment = service.get("environment") or {}
+        if "build" in service:
+            assert {"HTTPS_PROXY", "NO_PROXY"} <= set(environment), name
+        inside = re.compile(rf"https://({'|'.join(as_configured['services'])})(:|/|$)")
+        assert [value for value in environment.values() if inside.match(value or "")] == [], name
+
+
 def test_secrets_reach_only_who_needs_them(as_configured: dict[str, Any]) -> None:
     """The web app's key stays with the web app, Airflow's with Airflow, the client secret of Globus with both doors."""
 
