@@ -81,6 +81,19 @@ def test_links_lead_somewhere() -> None:
     assert lost == []
 
 
+def test_architecture_shows_every_workflow() -> None:
+    """Each file of ``dags`` is in the one diagram of the README."""
+    (diagram,) = re.findall(r"^```mermaid\n(.*?)^```$", (CHECKOUT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    drawn = set(re.findall(r"\w+", diagram))
+    assert {path.stem for path in (CHECKOUT / "dags").glob("*.py")} - drawn == set()
+
+
+def test_every_picture_is_shown() -> None:
+    """The README shows each page of which the browser tests take a picture."""
+    shown = set(re.findall(r"\(docs/pictures/(\S+)\)", (CHECKOUT / "README.md").read_text()))
+    assert shown == {path.name for path in (CHECKOUT / "docs" / "pictures").iterdir()}
+
+
 def test_names_in_the_code_are_there() -> None:
     """Each ``gas.module.name`` that a sentence names can be imported."""
     hosts = {"gas.example.org"}

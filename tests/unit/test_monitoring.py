@@ -146,6 +146,30 @@ def test_queries_are_promql_about_what_there_is(query: str) -> None:
     assert asked <= known
 
 
+def test_every_figure_is_shown_or_watched_and_explained() -> None:
+    """Each one of GAS's stands in a query of the dashboard or of an alert, and in the document for whoever looks."""
+    names = {mapping["name"] for mapping in MAPPINGS if mapping["match"].startswith("gas.")}
+    asked = {re.sub(r"_(bucket|count|sum)$", "", n) for q in expressions() for n in re.findall(r"\bgas_[a-z_]+", q)}
+    explained = set(re.findall(r"`(gas_[a-z_]+)[`{]", (CHECKOUT / "docs" / "metrics.md").read_text()))
+    assert names == asked == explained
+
+
+def test_dashboard_shows_what_operators_must_see() -> None:
+    """Jobs, latencies, archive lag, restore times and what no record names: each has a panel and an alert."""
+    shown = " ".join(target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"])
+    watched = " ".join(rule["expr"] for rule in RULES)
+    for panel, alert in (
+        ("gas_jobs_ended_total", "gas_jobs_ended_total"),
+        ("gas_job_wait_seconds", 'gas_oldest_seconds{state="pending"}'),
+        ("gas_web_request_seconds", "gas_web_request_seconds"),
+        ("gas_archive_lag_seconds", "gas_archive_lag_seconds"),
+        ("gas_restore_seconds", 'gas_oldest_seconds{state="thawing"}'),
+        ("gas_findings", 'gas_findings{dag="inventory"}'),
+    ):
+        assert panel in shown, panel
+        assert alert in watched, alert
+
+
 def test_each_alert_has_a_runbook() -> None:
     """The address that an alert names is a heading there; a runbook without an alert is of no use."""
     headings = re.findall(r"^## (\w+)$", (CHECKOUT / "docs" / "runbooks.md").read_text(), flags=re.MULTILINE)
