@@ -46,4 +46,20 @@ def test_help_tells_the_exit_codes_and_offers_completion() -> None:
 def test_completion_is_printed_for_each_shell(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The script that a shell is to source names the command."""
     monkeypatch.setenv("_GAS_COMPLETE", f"source_{shell}")
-    assert "gas" in CliRunner().invoke(build_app(), [], prog_name="gas").stdout
+    script = CliRunner().invoke(build_app(), [], prog_name="gas").stdout
+    assert f"_GAS_COMPLETE=complete_{shell}" in script
+    assert "Usage" not in script
+
+
+def test_completion_offers_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the printed script asks for as a person presses Tab: the commands that begin so, and a command's options."""
+
+    def offered(words: str, at: int) -> set[str]:
+        monkeypatch.setenv("_GAS_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(at))
+        return set(CliRunner().invoke(build_app(), [], prog_name="gas").stdout.split())
+
+    assert offered("gas log", 1) == {"log", "login", "logout"}
+    assert offered("gas token ", 2) >= {"create", "revoke"}
+    assert offered("gas logout --ev", 2) == {"--everywhere"}

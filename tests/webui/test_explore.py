@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
+import zipfile
 from html import unescape
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
+from xml.etree import ElementTree
 
+import duckdb
 import pytest
 
 from gas.job import ArchiveBackend, Job
@@ -154,9 +159,24 @@ def test_a_vcf_has_as_many_records_as_there_are_variants(alice: Browser, job: Jo
 
 
 @pytest.mark.parametrize(("form", "begins"), [("parquet", b"PAR1"), ("xlsx", b"PK\x03\x04")])
-def test_the_other_formats(alice: Browser, job: Job, form: str, begins: bytes) -> None:
-    """Each is what it says."""
-    assert alice.get(api(job, f"/export?format={form}")).data.startswith(begins)
+def test_the_other_formats(alice: Browser, job: Job, tmp_path: Path, form: str, begins: bytes) -> None:
+    """Each is what it says, and has the rows and the columns of the view."""
+    view = "where=gene:is:S&columns=pos,gene,impact"
+    total = alice.get(api(job, f"?{view}&limit=1")).json["total"]["rows"]
+    sent = alice.get(api(job, f"/export?format={form}&{view}")).data
+    assert sent.startswith(begins)
+    if form == "parquet":
+        (tmp_path / "view.parquet").write_bytes(sent)
+        with duckdb.connect() as database:
+            read = database.read_parquet(str(tmp_path / "view.parquet"))
+            head, rows = read.columns, read.fetchall()
+    else:
+        with zipfile.ZipFile(io.BytesIO(sent)) as book:
+            sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))  # noqa: S314 - we wrote it
+        head, *rows = [["".join(cell.itertext()) for cell in row] for row in sheet.iterfind(".//{*}row")]
+    assert head == ["pos", "gene", "impact"]
+    assert len(rows) == total > 10
+    assert {row[1] for row in rows} == {"S"}
 
 
 def test_an_export_ends_when_the_caller_goes_away(alice: Browser, job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -17,11 +18,13 @@ from werkzeug.http import parse_options_header
 
 from gas.job import Output
 from gas.services import Services
+from gas.settings import Settings
 from tests.webui.conftest import ALICE, Browser, FakeAirflow, Globus, Jobs
 from tests.webui.test_explore import links
 from webui import headers
 from webui.access import is_page
 from webui.access_log import RedactedLogger
+from webui.app import create_app
 
 HOSTILE_NAME = 'a\r\nSet-Cookie: x=y"; filename=evil.exe;\u202egnp/../é,\\.vcf'
 
@@ -243,6 +246,29 @@ def test_browsers_insist_on_https_where_people_reach_it_so() -> None:
         headers.install(app, https=https)
         sent = app.test_client().get("/").headers.get("Strict-Transport-Security")
         assert sent == ("max-age=31536000; includeSubDomains" if https else None)
+
+
+def test_app_behind_https_insists_on_it(wired: Services, settings: Settings, globus_server: Globus) -> None:
+    """The app itself, reached by https through a proxy that speaks http to it: HSTS on every answer, Secure cookies."""
+    public = settings.model_copy(update={"web_url": "https://gas.example.org"})
+    app = create_app(services=replace(wired, settings=public))
+    proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Host": "gas.example.org"}
+    client = app.test_client()
+    for path, status in (
+        ("/", 200),
+        ("/jobs/", 302),
+        ("/api/v1/me", 401),
+        ("/static/gas.css", 200),
+        ("/absent", 404),
+        ("/login/globus", 302),
+    ):
+        answer = client.get(path, base_url="http://gas.example.org", headers=proxied, buffered=True)
+        assert answer.status_code == status, path
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains", path
+        cookies = answer.headers.getlist("Set-Cookie")
+        assert all("; Secure" in cookie for cookie in cookies), path
+    assert len(cookies) == 1
+    assert "redirect_uri=https%3A%2F%2Fgas.example.org%2F" in answer.location
 
 
 def test_the_cookie_goes_by_https_alone_where_people_reach_it_so(app: Flask, visitor: Browser) -> None:

@@ -58,6 +58,17 @@ def test_without_a_table_the_bars_are_no_links(alice: Browser, job: Job, service
     assert f"/jobs/{job.job_id}/table" not in page
 
 
+def test_contigs_have_a_chart_where_there_are_several(alice: Browser, jobs: Jobs) -> None:
+    """The first 25, in their order, each with its number and a link to its variants; none where there is but one."""
+    many = {f"chr{number}": 1000 * number for number in range(1, 31)}
+    several = {**Jobs.SUMMARY, "by_contig": many}
+    page = unescape(alice.get(f"/jobs/{jobs.done(ALICE, summary=several).job_id}").text)
+    chart = page.partition("<h2>By contig</h2>")[2].partition("</section>")[0]
+    shown = re.findall(r'where=chrom:is:(\w+)">(\w+)</a>.*?<td class="number">([\d,]+)</td>', chart, re.DOTALL)
+    assert shown == [(name, name, f"{count:,}") for name, count in many.items()][:25]
+    assert "By contig" not in alice.get(f"/jobs/{jobs.done(ALICE).job_id}").text
+
+
 def test_sizes_are_put_together() -> None:
     """Each size is counted in exactly one bar."""
     sizes = {str(size): 1 for size in range(-51, 52) if size}
