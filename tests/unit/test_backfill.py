@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from gas import backfill
 from gas.airflow_api import AirflowApi, AlreadyRunning, BackfillRuns, Reprocess
-from gas.cli.backfill import first_moment, last_moment, params
+from gas.cli.backfill import _bar, first_moment, last_moment, params
 from gas.errors import Conflict, InputError, NotFound, Unavailable
 
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
@@ -220,3 +220,18 @@ def test_params_are_an_object() -> None:
     for text in ("true", "{"):
         with pytest.raises(typer.BadParameter, match="JSON object"):
             params(text)
+
+
+def test_progress_is_shown_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar on standard error tells how many of how many runs have ended, and how many failed; else there is none."""
+    runs = BackfillRuns(at_work=3, succeeded=5, failed=1)
+    with _bar("archive") as show:
+        show(runs)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with _bar("archive") as show:
+        show(runs)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "archive, 1 failed" in captured.err
+    assert "6/9" in captured.err

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from flask_appbuilder import Model
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
+from gas.local import postgres
 from gas.local.layout import Layout
 from gas.services import Services
 from tests.webui.conftest import ALICE, WEB_URL, Globus
@@ -153,3 +157,35 @@ def test_database_of_a_later_gas_is_left_alone(before: Engine, changed: Callable
         upgraded(before)
     with before.connect() as connection:
         assert revision(connection) == "0002"
+
+
+def test_database_comes_back_from_a_backup(before: Engine, postgres_layout: Layout, tmp_path: Path) -> None:
+    """The commands of docs/upgrades.md, in PostgreSQL's container: people and tokens are there again, once."""
+    said = (Path(__file__).parents[2] / "docs" / "upgrades.md").read_text()
+    written = re.findall(r"^docker compose exec -T postgres (pg_(?:dump|restore) .*)$", said, flags=re.MULTILINE)
+    dump, restore = (line for line in written if "gas_web" in line)
+    assert written == [dump.replace("gas_web", "airflow"), dump, restore.replace("gas_web", "airflow"), restore]
+    environment = {
+        "PATH": os.pathsep.join([str(postgres._binaries()), os.environ["PATH"]]),
+        "PGHOST": str(postgres_layout.sockets),
+        "PGPASSWORD": postgres_layout.secrets.postgres_password,
+    }
+
+    def run(command: str) -> None:
+        line = re.sub(r"\bgas_web(?!\.dump)", str(before.url.database), command)
+        subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, env=environment, check=True, timeout=60)
+
+    def people() -> list[Any]:
+        with before.connect() as connection:
+            return list(connection.execute(text("SELECT id, username FROM ab_user ORDER BY id")))
+
+    kept = people()
+    assert len(kept) == 3
+    run(dump)
+    with before.begin() as lost:
+        lost.execute(text("DROP TABLE gas_api_token"))
+        lost.execute(text("UPDATE ab_user SET username = 'nobody' || id"))
+    before.dispose()
+    run(restore)
+    assert people() == kept
+    assert "gas_api_token" in inspect(before).get_table_names()
