@@ -226,6 +226,47 @@ def test_letter_of_a_failed_job_says_why(telling: Services, outbox: Any) -> None
     assert "&lt;no&gt;" in letter["html"]
 
 
+def test_letter_of_a_result_that_is_back(
+    storage_services: Services, due_job: Job, telling: Services, outbox: Any
+) -> None:
+    """Who was told that it was done is told, once, that it is back from the archive, with a link to it."""
+    from gas.archive.transfer import archive_one, ask, begin_restore_job, empty_trash
+
+    notices.deliver(telling)
+    archive_one(storage_services, due_job.job_id)
+    begin_restore_job(storage_services, due_job.job_id, keep_s=None)
+    ask(storage_services, due_job.job_id)
+    thawed(storage_services, due_job.job_id)
+    before = len(outbox())
+    assert notices.deliver(telling) == 1
+    (letter,) = outbox()[before:]
+    assert (letter["to"], letter["subject"]) == (
+        [ALICE.email],
+        f"GAS: {due_job.input_file_name} is back from the archive",
+    )
+    assert all(f"{telling.settings.web_url}/jobs/{due_job.job_id}" in letter[part] for part in ("text", "html"))
+    assert notices.deliver(telling) == 0
+    empty_trash(storage_services, due_job.job_id)
+
+
+def test_letter_of_what_changed(telling: Services, outbox: Any) -> None:
+    """A re-annotation's letter counts what changed and leads to the page that names it, and says nothing else."""
+    from tests.aws.test_jobs_table import OUTPUTS
+
+    job_id = new_job_id()
+    telling.jobs.create(pending_job(job_id=job_id, user_id=ALICE.user_id))
+    telling.jobs.start(job_id, "0001-a")
+    changes = {"significance": {"new": 2, "lost": 0, "changed": 1}, "consequence": {"new": 0, "lost": 0, "changed": 0}}
+    telling.jobs.complete(job_id, "0001-a", OUTPUTS, {}, [], changes=changes, tell_of=Kind.CHANGED)
+    assert notices.deliver(telling) == 1
+    (letter,) = outbox()
+    assert (letter["to"], letter["subject"]) == ([ALICE.email], "GAS: cohort.vcf.gz annotated again: what changed")
+    for part in (letter["text"], letter["html"]):
+        assert "clinical significance: 2 new, 1 changed" in part
+        assert "consequence:" not in part
+        assert f"{telling.settings.web_url}/jobs/{job_id}/changes" in part
+
+
 def test_many_jobs_are_one_letter(telling: Services, outbox: Any) -> None:
     """What one run finds of a person is one letter, and another person's is theirs alone."""
     mine = [ended_job(telling), ended_job(telling, error="no VCF")]

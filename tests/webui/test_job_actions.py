@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import pytest
@@ -107,6 +109,38 @@ def test_form_that_is_sent_twice_makes_one_job(
     assert len(list(services.objects._versions(services.settings.inputs_bucket, f"{ALICE}/{new}/"))) == 1
     again = alice.call("POST", f"jobs/{old.job_id}/rerun", json={"job_id": new})
     assert (again.status_code, again.json["job_id"]) == (200, new)
+
+
+@pytest.fixture
+def other_reference(services: Services) -> Iterator[str]:
+    """The name of another installed reference."""
+    name = "sars-cov-2-again"
+    folder = services.references.folder
+    shutil.copytree(services.references.get("sars-cov-2").folder, folder / name)
+    yield name
+    shutil.rmtree(folder / name)
+
+
+def test_job_is_run_again_on_another_reference(
+    alice: Browser, jobs: Jobs, services: Services, airflow: FakeAirflow, other_reference: str
+) -> None:
+    """The page offers each installed reference; the new job has the chosen one, by form and by API."""
+    old = jobs.done(ALICE, name="mine.vcf")
+    page = alice.get(f"/jobs/{old.job_id}").text
+    assert re.findall(r"<option( selected)?>([^<]+)</option>", page) == [
+        (" selected", "sars-cov-2"),
+        ("", other_reference),
+    ]
+    new = re.search(r'name="job_id" value="([^"]+)"', page)[1]
+    assert form(alice, f"/jobs/{old.job_id}/rerun", job_id=new, reference=other_reference) == (302, f"/jobs/{new}")
+    answer = alice.call("POST", f"jobs/{old.job_id}/rerun", json={"reference": other_reference})
+    assert (answer.status_code, answer.json["reference"]) == (201, other_reference)
+    assert airflow.runs == [new, answer.json["job_id"]]
+    found = {job.job_id: (job.reference, job.input_file_name) for job in services.jobs.of_user(ALICE).items}
+    assert found.pop(old.job_id) == ("sars-cov-2", "mine.vcf")
+    assert set(found.values()) == {(other_reference, "mine.vcf")}
+    listed = alice.get(f"/api/v1/jobs?reference={other_reference}").json["jobs"]
+    assert {job["job_id"] for job in listed} == set(found)
 
 
 def test_what_cannot_be_run_again_is_told(alice: Browser, jobs: Jobs, services: Services, settings: Settings) -> None:

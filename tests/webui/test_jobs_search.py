@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -42,6 +43,31 @@ def test_link_leads_to_what_was_looked_for(alice: Browser, jobs: Jobs) -> None:
     page = alice.get("/jobs/?name=%3C1%3E&status=COMPLETED").text
     assert 'value="&lt;1&gt;"' in page
     assert '<option value="COMPLETED" selected>' in page
+
+
+def test_days_are_days_in_utc(alice: Browser, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last second of a day is of it and the next is not; the page's labels and the API's description say in UTC."""
+    midnight = int(datetime(2026, 11, 24, tzinfo=UTC).timestamp())
+    made = {}
+    for moment in (midnight - 1, midnight):
+        monkeypatch.setattr("tests.webui.conftest.time.time", lambda moment=moment: float(moment))
+        made[moment] = jobs.pending(ALICE).job_id
+    monkeypatch.undo()
+    for query, expected in (
+        ("from=2026-11-24", [midnight]),
+        ("to=2026-11-23", [midnight - 1]),
+        ("from=2026-11-23&to=2026-11-24", [midnight, midnight - 1]),
+        ("from=2026-11-25", []),
+    ):
+        ids = [made[moment] for moment in expected]
+        assert listed(alice, f"/jobs/?{query}") == ids, query
+        assert [job["job_id"] for job in alice.get(f"/api/v1/jobs?{query}").json["jobs"]] == ids, query
+    page = alice.get("/jobs/").text
+    for label, name in (("Submitted from (UTC)", "from"), ("to (UTC)", "to")):
+        assert re.search(rf'<label>{re.escape(label)}\s*<input type="date" name="{name}"', page)
+    described = alice.get("/api/v1/_openapi").json["paths"]["/api/v1/jobs"]["get"]["parameters"]
+    days = {one["name"]: one["description"] for one in described if one.get("name") in ("from", "to")}
+    assert days == {"from": "First day of submission (UTC)", "to": "Last day of submission (UTC)"}
 
 
 def test_page_goes_on_where_it_stopped_looking(alice: Browser, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
