@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.live]
 MIB = 1 << 20
 FREE_LIMIT_BYTES = 10 * MIB
 HEAD = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+#: A record that is well-formed, so that the page sends it, and lies behind the end of its contig.
+OUTSIDE = f"{HEAD}NC_045512.2\t241\t.\tC\tT\t.\t.\t.\nNC_045512.2\t29904\t.\tC\tT\t.\t.\t.\n"
 
 
 def test_upload_to_download_without_touching_the_page(
@@ -84,7 +86,7 @@ def test_file_name_is_text_wherever_it_is_shown(at: At) -> None:
     """A name made of markup is shown to the letter, on the job's page and in My jobs, and runs nothing."""
     alice = at(ALICE)
     name = "<img src=x onerror=\"window.ran = true\"> & 'x'.vcf"
-    job_id = alice.submit({"name": name, "mimeType": "text/plain", "buffer": b"##fileformat=VCFv4.2\n"})
+    job_id = alice.submit({"name": name, "mimeType": "text/plain", "buffer": OUTSIDE.encode()})
     alice.await_end("FAILED")
     expect(alice.page.get_by_role("heading", level=1)).to_have_text(name)
     alice.go("/jobs/")
@@ -140,8 +142,7 @@ def test_another_persons_page_is_as_if_it_were_not(at: At, finished_job: Finishe
 def test_bad_vcf_shows_its_sentence(at: At) -> None:
     """What the engine refuses ends as FAILED, with the sentence and the line on the page."""
     alice = at(ALICE)
-    body = f"{HEAD}NC_045512.2\t241\t.\tC\tT\t.\t.\t.\nNC_045512.2\tminus one\t.\tC\tT\t.\t.\t.\n"
-    job_id = alice.submit({"name": "bad-pos.vcf", "mimeType": "text/plain", "buffer": body.encode()})
+    job_id = alice.submit({"name": "bad-pos.vcf", "mimeType": "text/plain", "buffer": OUTSIDE.encode()})
     alice.await_end("FAILED")
     sentence = alice.job(job_id)["error"]
     assert "line 4" in sentence
