@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from unittest.mock import ANY
 
 import httpx
 import pytest
 
+from gas.archive import Outcome, transfer
 from gas.job import Job, JobStatus, Output, StorageState
 from gas.local.stack import Stack
 from gas.local.variables import process_environment
+from gas.reannotation import new_job_id
 from gas.services import Services
 from tests.live.calamities import until
 from tests.live.past import GAS, SECONDS, Past, gas
@@ -42,9 +45,24 @@ def now_submitted(past: Past, services: Services) -> Job:
     return job
 
 
+def made_on_another(services: Services, jobs: Sequence[Job]) -> None:
+    """As if the reference had been another one when these were annotated."""
+    for job in jobs:
+        another = {":another": "another state of the reference"}
+        condition = "attribute_exists(made_on)"
+        services.jobs.table.update(job.job_id, update="SET made_on = :another", condition=condition, values=another)
+
+
+def renewal(services: Services, old: Job) -> tuple[object, ...] | None:
+    """What became of the job that annotates an old one again; another attempt at it would be seen."""
+    checksum = services.references.get(old.reference).checksum
+    new = services.jobs.find(new_job_id(old.job_id, checksum))
+    return new and (new.job_status, new.previous_job_id, new.complete_time, new.attempts)
+
+
 def test_backfills_run_in_any_order_twice_beside_live_work(stack: Stack, past: Past, services: Services) -> None:
-    """Later intervals first, then all of them again, two DAGs at a time: each result is archived once, each missing one
-    noticed, and the jobs of the moment are done meanwhile.
+    """Later intervals first, then all of them again, three DAGs at a time: each result is archived once, each missing
+    one noticed, each job annotated again once, and the jobs of the moment are done meanwhile.
     """
     archived_day, checked_day = midnight(18), midnight(20)
     due = [past.completed(archived_day + timedelta(hours=hours)) for hours in (1, 7, 13)]
@@ -52,28 +70,39 @@ def test_backfills_run_in_any_order_twice_beside_live_work(stack: Stack, past: P
     never_started = past.submitted(checked_day + timedelta(minutes=3))
     missing = past.completed(checked_day + timedelta(minutes=12))
     services.objects.delete_version(missing.outputs[Output.VCF])
+    renewed_day = midnight(22)
+    old = [past.completed(renewed_day + timedelta(hours=hours)) for hours in (1, 25)]
+    made_on_another(services, old)
+    assert transfer.archive_one(services, old[0].job_id) is Outcome.ARCHIVED
 
     later = span(archived_day + timedelta(hours=12), timedelta(hours=1))
     whole = span(archived_day, timedelta(hours=23))
     half_hour = span(checked_day, timedelta(minutes=29))
+    second_day, both_days = span(renewed_day + timedelta(days=1), timedelta()), span(renewed_day, timedelta(days=1))
     with ThreadPoolExecutor() as pool:
         live = [pool.submit(now_submitted, past, services) for _ in range(LIVE_JOBS)]
         first = pool.submit(gas, stack, "backfill", "archive", *later, "--json")
         checked = pool.submit(gas, stack, "backfill", "reconcile", *half_hour, "--json")
-        told = [json.loads(done.result().stdout) for done in (first, checked)]
-    assert [(one["succeeded"], one["failed"], one["at_work"]) for one in told] == [(1, 0, 0), (6, 0, 0)]
+        renewed = pool.submit(gas, stack, "backfill", "reannotate", *second_day, "--json")
+        told = [json.loads(done.result().stdout) for done in (first, checked, renewed)]
+    assert [(one["succeeded"], one["failed"], one["at_work"]) for one in told] == [(1, 0, 0), (6, 0, 0), (1, 0, 0)]
+    new = [renewal(services, job) for job in old]
+    assert new == [None, (JobStatus.COMPLETED, old[1].job_id, ANY, ANY)]
     once, noticed = services.jobs.get(due[2].job_id), services.jobs.get(missing.job_id)
     assert noticed.storage_error
     states = [services.jobs.get(job.job_id).storage_state for job in due]
     assert states == [StorageState.HOT, StorageState.HOT, StorageState.ARCHIVED]
 
     with ThreadPoolExecutor() as pool:
-        options = [("archive", *whole), ("reconcile", *half_hour)]
+        options = [("archive", *whole), ("reconcile", *half_hour), ("reannotate", *both_days)]
         again = list(pool.map(lambda more: gas(stack, "backfill", *more), options))
     assert [(done.returncode, done.stdout) for done in again] == [
         (0, "4 runs of archive have ended, 0 of them failed.\n"),
         (0, "6 runs of reconcile have ended, 0 of them failed.\n"),
+        (0, "2 runs of reannotate have ended, 0 of them failed.\n"),
     ]
+    assert [renewal(services, job) for job in old] == [(JobStatus.COMPLETED, old[0].job_id, ANY, ANY), new[1]]
+    assert services.jobs.get(old[0].job_id).storage_state is StorageState.ARCHIVED
     assert services.jobs.get(due[2].job_id) == once
     assert services.jobs.get(missing.job_id) == noticed
     records = [services.jobs.get(job.job_id) for job in due]
