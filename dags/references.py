@@ -16,7 +16,8 @@ the version in force stays, the task is tried again, and goes on where it stoppe
 other; the run fails by its task `updated`. Another backfill of `reannotate` that is still at work is waited for until
 the next day's run.
 
-**By hand.** `gas reference update` does what `update` does; a run started by hand does all of it.
+**By hand.** `gas reference update` does what `update` does; a run started by hand does all of it. Trigger with
+`{"dry_run": true}` to have it told in the log of `look` what is published, and nothing fetched, begun or removed.
 
 **Settings.** `GAS_REFERENCES`, `GAS_ENSEMBL_URL`, `GAS_CLINVAR_URL`, `GAS_REANNOTATE_AUTO` (days; 0 for none),
 `GAS_INSTALLED` (the day of installation).
@@ -25,9 +26,10 @@ the next day's run.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DeltaDataIntervalTimetable, dag, task
+from airflow.sdk import DeltaDataIntervalTimetable, Param, dag, task
 
 from gas.settings import Settings
 from gas_airflow.defaults import task_defaults
@@ -40,6 +42,7 @@ settings = Settings.from_environment()
     schedule=DeltaDataIntervalTimetable(timedelta(days=1)),
     start_date=settings.installed_at,
     catchup=False,
+    params={"dry_run": Param(False, type="boolean", title="Dry run", description="Only tell what is new.")},
     doc_md=__doc__,
     tags=["gas", "references"],
     max_active_runs=1,
@@ -50,12 +53,28 @@ def references() -> None:
     """One look at what is published."""
 
     @task
-    def look() -> list[str]:
-        """The references that follow ClinVar."""
+    def look(params: dict[str, Any]) -> list[str]:
+        """The references that follow ClinVar; in a dry run none, and what is published for each is told."""
+        import logging
+
+        from gas import published
+        from gas.downloads import Downloads
         from gas.reference_news import watch
         from gas_airflow.connections import connected_services
 
-        return list(watch(connected_services().references))
+        services = connected_services()
+        if not params["dry_run"]:
+            return list(watch(services.references))
+        log, downloads = logging.getLogger(published.__name__), Downloads()
+        publishers = published.Publishers(services.settings, downloads)
+        try:
+            for reference in published.followed(services.references):
+                offer = publishers.newer(reference, store=services.references)
+                state = "is installed" if offer.there else "would be installed and put in force"
+                log.info("%s %s %s", offer.name, offer.version, state)
+        finally:
+            downloads.close()
+        return []
 
     @task(map_index_template="{{ task.op_kwargs['name'] }}")
     def update(name: str) -> str:
@@ -84,7 +103,7 @@ def references() -> None:
         return done.reference.version
 
     @task(trigger_rule="all_done")
-    def see_to() -> int:
+    def see_to(params: dict[str, Any]) -> int:
         """Annotate past jobs again, or say how; for how many references."""
         import logging
 
@@ -92,6 +111,8 @@ def references() -> None:
         from gas_airflow.connections import connected_services
         from gas_airflow.findings import told
 
+        if params["dry_run"]:
+            return 0
         services = connected_services()
         findings = reference_news.see_to(
             services.references, settings=services.settings, airflow=services.airflow, now=datetime.now(UTC)

@@ -60,8 +60,8 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return begun
 
 
-def run(dag_bag: DagBag) -> str:
-    return str(dag_bag.dags["references"].test().state)
+def run(dag_bag: DagBag, *, dry_run: bool = False) -> str:
+    return str(dag_bag.dags["references"].test(run_conf={"dry_run": dry_run}).state)
 
 
 def test_new_clinvar_is_installed_and_jobs_annotated_again(
@@ -109,6 +109,29 @@ def test_operator_is_told_how(dag_bag: DagBag, mirror: Mirror, store: ReferenceS
     assert store.get("grch38").version == SECOND
     assert begun == []
     assert (store.folder / ".seen" / "grch38").read_text() == f"{SECOND}\n"
+
+
+def test_dry_run_only_tells(
+    dag_bag: DagBag,
+    mirror: Mirror,
+    store: ReferenceStore,
+    begun: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is published is in the log; nothing is fetched or begun, and the next run does it."""
+    monkeypatch.setenv("GAS_REANNOTATE_AUTO", "3")
+    assert run(dag_bag) == "success"
+    mirror.clinvar("20261123", leave=5)
+    with caplog.at_level("INFO"):
+        assert dag_bag.dags["references"].get_task("look").python_callable(params={"dry_run": True}) == []
+    assert f"grch38 {SECOND} would be installed and put in force" in caplog.messages
+    assert run(dag_bag, dry_run=True) == "success"
+    assert [version.version for version in store.versions("grch38")] == [FIRST]
+    assert begun == []
+    assert run(dag_bag) == "success"
+    assert store.get("grch38").version == SECOND
+    assert len(begun) == 1
 
 
 def test_nothing_is_asked_where_nothing_is_followed(dag_bag: DagBag, mirror: Mirror) -> None:
