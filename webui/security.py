@@ -22,6 +22,7 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 from joserfc.errors import JoseError
 from requests import RequestException
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from gas.errors import GasError, NotAllowed, Unavailable
@@ -185,6 +186,12 @@ class GasSecurityManager(SecurityManager):
         return super().add_user(
             username, first_name, last_name, email, role, password, hashed_password or NO_PASSWORD, groups, commit
         )
+
+    def get_user_by_id(self, pk: int) -> User | None:
+        """The user with what their permissions follow from, in one query for each request instead of three."""
+        roles = (joinedload(User.roles), joinedload(User.groups).joinedload(Group.roles))
+        user: User | None = self.session.get(User, pk, options=roles)
+        return user
 
     def set_oauth_session(self, provider: str, oauth_response: dict[str, Any]) -> None:
         """Keep nothing: FAB would put the Globus access token into the session."""
