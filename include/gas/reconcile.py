@@ -254,9 +254,13 @@ def _settled_repairs(services: Services, job: Job) -> Iterator[Repair]:
         if not services.objects.exists(job.outputs[Output.VCF]):
             sentence = "the result is not in S3 although the record says so; look for another version of its key"
             yield Repair(found=sentence, act=lambda: services.storage.trouble(job, sentence))
-    elif job.storage_state is StorageState.ARCHIVED and owner.tier is Tier.PREMIUM and not owner.restore_pending:
-        yield Repair(
-            found="is archived although its owner is premium",
-            repair="submit its restore",
-            act=lambda: subscription.restore_job(services, job),
-        )
+    elif job.storage_state is StorageState.ARCHIVED:
+        if owner.tier is Tier.PREMIUM and not owner.restore_pending:
+            yield Repair(
+                found="is archived although its owner is premium",
+                repair="submit its restore",
+                act=lambda: subscription.restore_job(services, job),
+            )
+        if transfer.cold_copy_missing(services, job):
+            gone = "the cold copy is not in the archive although the record says so; look for another version of it"
+            yield Repair(found=gone, act=lambda: services.storage.trouble(job, gone))

@@ -320,6 +320,26 @@ def test_backfill_restores_what_an_upgrade_has_missed(services: Services, airflo
     assert list(airflow.runs) == [f"restore-job-{cold.job_id}-1"]
 
 
+def test_backfill_tells_of_a_cold_copy_that_is_gone(services: Services, clock: Clock) -> None:
+    """Where copies can be looked at one by one, a missing one is told of, in the record too; nothing is deleted."""
+    cold = archiving(services, clock)
+    transfer.archive_one(services, cold.job_id)
+    cold = services.jobs.get(cold.job_id)
+    assert list(check(services, after=0, before=int(time.time()) + 60)) == []
+    assert cold.archive_token
+    assert cold.archive_id
+    services.archives[services.settings.archive].delete_copy(
+        job_id=cold.job_id, token=cold.archive_token, archive_id=cold.archive_id
+    )
+    findings = list(check(services, after=0, before=int(time.time()) + 60))
+    if services.settings.archive is ArchiveBackend.VAULT:  # its inventory alone would tell
+        assert findings == []
+        return
+    (finding,) = findings
+    assert "cold copy" in finding.found
+    assert services.jobs.get(cold.job_id) == replace(cold, storage_error=finding.found)
+
+
 def test_backfill_tells_of_a_result_that_is_gone(services: Services) -> None:
     """A result that is not where its record says is told of, in the log and on the page, and nothing is deleted."""
     there = completed_job(services)

@@ -257,9 +257,10 @@ def test_failed_rebuild_does_not_hold_up_the_result(
 
 
 def test_a_restore_says_so_once(services: Services, job: Job, messages: Callable[[str], list[Any]]) -> None:
-    """The topic of restores is told of each result once, however often the restore is begun after it was asked for."""
+    """The topic of restores is told of each result once, however often the restore is begun, asked for or not."""
     archive_one(services, job.job_id)
     upgrade(services)
+    assert begin_restore(services, user_id=ALICE.user_id, tier_version=1) == [[job.job_id]]
     assert ask(services, job.job_id) == ask(services, job.job_id)
     assert begin_restore(services, user_id=ALICE.user_id, tier_version=1) == [[job.job_id]]
     (told,) = messages(services.settings.restore_topic)

@@ -137,6 +137,10 @@ class Archive(Protocol):
         """Delete these copies of a job, and every other that can be listed."""
         ...
 
+    def is_missing(self, *, job_id: str, token: str, archive_id: str) -> bool:
+        """Whether this copy is known not to exist. Of a vault's it never is: only an inventory lists them."""
+        ...
+
     def earlier(self) -> Earlier:
         """Retrievals that a process which died may have asked for; nothing where asking again is harmless."""
         ...

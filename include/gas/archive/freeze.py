@@ -112,6 +112,15 @@ def unarchive(services: Services, job_id: str) -> Outcome:
     return _given_up(services, job, None) or Outcome.NOTHING
 
 
+def cold_copy_missing(services: Services, job: Job) -> bool:
+    """Whether the copy that an ARCHIVED record names is known not to exist; of a vault's never, which lists nothing.
+
+    :raises GasError: when the record names no archive.
+    """
+    archive, token = _claimed(services, job)
+    return archive.is_missing(job_id=job.job_id, token=token, archive_id=job.archive_id or "")
+
+
 def _claimed_together(
     services: Services, jobs: Sequence[Job], profiles: Mapping[str, Profile], interval_end: int | None
 ) -> dict[str, Job]:

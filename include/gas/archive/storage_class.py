@@ -93,6 +93,10 @@ class StorageClass:
         """See :meth:`gas.archive.Archive.delete_all`."""
         self._objects.delete_prefix(self._bucket, _prefix(job_id))
 
+    def is_missing(self, *, job_id: str, token: str, archive_id: str) -> bool:
+        """See :meth:`gas.archive.Archive.is_missing`: one HEAD."""
+        return not self._objects.exists(self._version(job_id, token, archive_id))
+
     def earlier(self) -> Earlier:
         """See :meth:`gas.archive.Archive.earlier`."""
         return {}

@@ -158,10 +158,10 @@ def _begun(services: Services, job: Job, *, keep_s: int | None) -> bool:
                 current = services.jobs.find(job.job_id)
             case StorageState.ARCHIVED:
                 started = services.storage.thaw_start(job.job_id, keep_s=keep_s)
+                if started:  # told by whose write it was: once at most
+                    services.events.restore_begun(started)
                 current = started or services.jobs.find(job.job_id)
             case StorageState.THAWING:
-                if current.retrieval_job_id is None:
-                    services.events.restore_begun(current)
                 return True
             case StorageState.HOT if current.trash:
                 empty_trash(services, job.job_id)

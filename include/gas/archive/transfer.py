@@ -5,7 +5,7 @@ the record, and each step is a conditional write.
 """
 
 from gas.archive.due import due, fan_out
-from gas.archive.freeze import archive_all, archive_one, unarchive
+from gas.archive.freeze import archive_all, archive_one, cold_copy_missing, unarchive
 from gas.archive.thaw import ask, ask_all, begin_restore, begin_restore_job, retrievals_ready, thaw
 from gas.archive.trash import empty_trash
 
@@ -16,6 +16,7 @@ __all__ = [
     "ask_all",
     "begin_restore",
     "begin_restore_job",
+    "cold_copy_missing",
     "due",
     "empty_trash",
     "fan_out",
