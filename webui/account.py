@@ -15,7 +15,7 @@ from flask_login import current_user
 
 from gas import subscription
 from gas.errors import GasError, NotFound
-from gas.job import Job, job_to_json
+from gas.job import Job, StorageState, job_to_json
 from gas.profiles_table import Profile
 from gas.services import Services
 from gas.submission import upload_limit_bytes
@@ -69,7 +69,12 @@ def public_form(job: Job, account: Account) -> dict[str, Any]:
 
 
 def link_life_s(job: Job, account: Account) -> int | None:
-    """How long the job's result is sure to stay where it is, in seconds; ``None`` where nothing moves it."""
+    """How long the job's result is sure to stay where it is, in seconds; ``None`` where nothing moves it.
+
+    Of one that is on its way to the archive the files may be deleted at any moment.
+    """
+    if job.storage_state is StorageState.ARCHIVING:
+        return 0
     moves = _not_before(job, account)
     return None if moves is None else moves - int(time.time())
 

@@ -65,6 +65,15 @@ def test_link_ends_before_the_result_moves(alice: Browser, jobs: Jobs, services:
     assert life("vcf") == services.settings.download_link_s
 
 
+def test_link_to_what_is_being_archived_is_short(alice: Browser, jobs: Jobs, services: Services) -> None:
+    """The files of such a result may go at any moment, and so no link promises more than a minute."""
+    job = jobs.done(ALICE)
+    services.jobs.mark_notified(job.job_id)
+    services.storage.claim([job], token=new_token(), backend=ArchiveBackend.STORAGE_CLASS, delay_s=0)
+    link = alice.get(f"/api/v1/jobs/{job.job_id}/download/vcf").headers["Location"]
+    assert parse_qs(urlsplit(link).query)["X-Amz-Expires"] == ["60"]
+
+
 def test_archived_result_explains_itself(alice: Browser, jobs: Jobs, services: Services) -> None:
     """What is in the archive is a 409 that names the upgrade; log and summary stay, and the page offers a way."""
     job = archived(services, jobs)
