@@ -20,10 +20,13 @@ from waiting import SHORT_DELAY_S, fill, hasty, retrievals
 from gas.archive import Outcome, transfer
 from gas.job import ArchiveBackend
 from gas.local.variables import REGION
+from gas.settings import Settings
 
-#: A day of the free delay, and of everything that follows from it, in so many seconds of this measurement.
+#: A day, and a free delay of a day, in so many seconds of this measurement.
 DAY_S = 600
 DAY = 86_400
+#: The archive's interval follows from the delay, and is as much shorter.
+INTERVAL_S = round(Settings(free_result_ttl_s=DAY).archive_interval.total_seconds() * DAY_S / DAY)
 #: Retrievals are still waited for when it ends.
 FOREVER_S = 10 * DAY_S
 IDLE_S = 60.0
@@ -95,7 +98,8 @@ def listening() -> Iterator[Loops]:
 def told_to(loops: Loops) -> Iterator[LiveStack]:
     """A stack whose figures go there."""
     statsd = {"GAS_STATSD_ON": "True", "GAS_STATSD_HOST": "127.0.0.1", "GAS_STATSD_PORT": str(loops.port)}
-    with live_stack(delay_s=DAY_S, retrieval_s=FOREVER_S, **statsd) as stack:
+    day = {"GAS_ARCHIVE_INTERVAL": str(INTERVAL_S)}
+    with live_stack(delay_s=DAY_S, retrieval_s=FOREVER_S, **statsd, **day) as stack:
         yield stack
 
 
