@@ -55,26 +55,14 @@ def references() -> None:
     @task
     def look(params: dict[str, Any]) -> list[str]:
         """The references that follow ClinVar; in a dry run none, and what is published for each is told."""
-        import logging
-
-        from gas import published
-        from gas.downloads import Downloads
-        from gas.reference_news import watch
+        from gas.reference_news import tell, watch
         from gas_airflow.connections import connected_services
 
         services = connected_services()
-        if not params["dry_run"]:
-            return list(watch(services.references))
-        log, downloads = logging.getLogger(published.__name__), Downloads()
-        publishers = published.Publishers(services.settings, downloads)
-        try:
-            for reference in published.followed(services.references):
-                offer = publishers.newer(reference, store=services.references)
-                state = "is installed" if offer.there else "would be installed and put in force"
-                log.info("%s %s %s", offer.name, offer.version, state)
-        finally:
-            downloads.close()
-        return []
+        if params["dry_run"]:
+            tell(services.references, services.settings)
+            return []
+        return list(watch(services.references))
 
     @task(map_index_template="{{ task.op_kwargs['name'] }}")
     def update(name: str) -> str:

@@ -11,7 +11,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 APT_TIMEOUT_S = 600
@@ -33,6 +39,19 @@ def _playwrights_own() -> str | None:
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     return path if Path(path).exists() else None
+
+
+@contextmanager
+def launched(path: str, *arguments: str) -> Iterator[Browser]:
+    """Run it without a window, as long as it is needed."""
+    from playwright.sync_api import sync_playwright
+
+    # Chromium's own sandbox cannot be had by root, who runs the tests in many containers.
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*arguments, *sandbox])
+        yield browser
+        browser.close()
 
 
 def get_chromium() -> str | None:

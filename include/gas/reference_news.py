@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from gas import backfill
 from gas.airflow_api import AirflowApi, Reprocess
+from gas.downloads import Downloads
 from gas.errors import Conflict, NotFound
 from gas.findings import Finding
-from gas.published import followed
+from gas.published import Publishers, followed
 from gas.references import Reference, ReferenceStore
 from gas.settings import Settings
 
@@ -32,6 +34,19 @@ def watch(store: ReferenceStore) -> Sequence[str]:
         if not _mark(store, reference.name).exists():
             _see(store, reference)
     return [reference.name for reference in references]
+
+
+def tell(store: ReferenceStore, settings: Settings) -> None:
+    """Log for each reference that is followed what is published now, and fetch nothing.
+
+    :raises Unavailable: when a publisher does not answer.
+    """
+    with closing(Downloads()) as downloads:
+        publishers = Publishers(settings, downloads)
+        for reference in followed(store):
+            offer = publishers.newer(reference, store=store)
+            state = "is installed" if offer.there else "would be installed and put in force"
+            log.info("%s %s %s", offer.name, offer.version, state)
 
 
 def see_to(store: ReferenceStore, *, settings: Settings, airflow: AirflowApi, now: datetime) -> Iterator[Finding]:

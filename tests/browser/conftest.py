@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, StorageState, expect, sync_playwright
+from playwright.sync_api import Browser, StorageState, expect
 
 from gas import references
 from gas.local.stack import Stack
 from gas.local.variables import stack_variables
 from tests.browser.visitor import Visitor
+from tests.chromium import launched
 
 ALICE, BOB = "Alice Example", "Bob Builder"
 
@@ -39,13 +39,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 
     While it runs, Playwright holds an event loop in this thread, in which no other test could run one.
     """
-    # Chromium's own sandbox cannot be had by root, who runs the tests in many containers.
-    arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+    with launched(chromium, *ARGUMENTS) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from fauxbus.server import make_server
 from fauxbus.world import World
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import expect
 from pydantic import SecretStr
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
@@ -39,11 +42,13 @@ from gas.provision import provision
 from gas.references import Reference, ReferenceStore, demo_vcf
 from gas.services import Services, build
 from gas.settings import Settings
+from tests.chromium import launched
 from tests.conftest import AwsStandIn, free_ports
 from tests.permissions import acts
 from webui import tokens
 from webui.app import create_app
 
+PATIENCE_MS = 20_000
 WEB_URL = "http://localhost:8800"
 ALICE = "11111111-1111-4111-8111-111111111111"
 ALICE_AT_WORK = "11111111-2222-4222-8222-222222222222"
@@ -230,6 +235,35 @@ def app(built_app: Flask, services: Services, globus: Globus) -> Flask:
     introspection._answers.clear()
     built_app.extensions["gas-recent-times"] = RecentTimes(services.airflow)
     return built_app
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """The address at which programs and browsers reach the web app meanwhile."""
+    server = make_wsgi_server("127.0.0.1", free_ports(), app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def served(app: Flask) -> Iterator[str]:
+    """The address of the web app."""
+    with serving(app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def chrome(chromium: str) -> Iterator[Chromium]:
+    """A Chromium for the tests of a file."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with launched(chromium, "--disable-gpu") as browser:
+        yield browser
 
 
 class Browser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,16 +10,16 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import expect
 from pydantic import SecretStr
 from sqlalchemy import text
-from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from gas.errors import NotFound, SettingsError
 from gas.job import new_job_id
 from gas.services import Services
-from tests.webui.conftest import ALICE, BOB, WEB_URL, Browser, Globus
+from tests.webui.conftest import ALICE, BOB, WEB_URL, Browser, Globus, serving
 from tests.webui.stripe_standin import PERIOD_ENDS, PRICE, SECRET_KEY, WEBHOOK_SECRET, Stripe, signature
 from webui import billing_stripe
 from webui.app import create_app
@@ -421,47 +420,36 @@ def test_key_is_not_told_when_stripe_refuses_it(
 
 @pytest.mark.browser
 def test_account_in_a_browser(
-    alice: Browser, paying_app: Flask, stripe: Stripe, services: Services, chromium: str
+    alice: Browser, paying_app: Flask, stripe: Stripe, services: Services, chrome: Chromium
 ) -> None:
     """The account's pages are clean by axe in both themes and fit a phone; a token is made, the page to pay opens."""
-    serving = make_server("127.0.0.1", 0, paying_app, threaded=True)
-    thread = threading.Thread(target=serving.serve_forever)
-    thread.start()
-    address = f"http://localhost:{serving.server_port}"
     complaints: list[str] = []
-    try:
-        with sync_playwright() as playwright:
-            sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-            chrome = playwright.chromium.launch(executable_path=chromium, args=["--disable-gpu", *sandbox])
-            context = chrome.new_context(base_url=address, locale="en-GB", viewport={"width": 375, "height": 800})
-            context.add_cookies([{"name": "gas_session", "value": alice.cookie, "url": address}])
-            context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-            page = context.new_page()
-            page.goto("/account/tokens")
-            page.get_by_label("Name").fill("nightly pipeline")
-            page.get_by_label("May").select_option("jobs")
-            page.get_by_role("button", name="Make a token").click()
-            token = page.get_by_label("The token").input_value()
-            assert token.startswith("gas_")
-            found = []
-            for path in ("", "/account/", "/plan/", "/account/tokens"):
-                if path:
-                    page.goto(path)
-                assert page.evaluate("document.documentElement.scrollWidth") <= 375
-                for scheme in ("light", "dark"):
-                    page.emulate_media(color_scheme=scheme)
-                    results = Axe().run(page, options=RULES)
-                    found += [results.generate_report()] if results.violations_count else []
-            assert found == []
-            page.get_by_role("button", name="Revoke nightly pipeline").click()
-            expect(page.get_by_text("No program acts for you")).to_be_visible()
-            page.goto("/plan/")
-            page.get_by_role("button", name="Upgrade to premium").click()
-            expect(page.get_by_role("heading", name="Pay for premium")).to_be_visible()
-            assert page.url.startswith(f"{stripe.url}/pay/")
-            chrome.close()
-    finally:
-        serving.shutdown()
-        thread.join()
-        serving.server_close()
+    with serving(paying_app) as address:
+        context = chrome.new_context(base_url=address, locale="en-GB", viewport={"width": 375, "height": 800})
+        context.add_cookies([{"name": "gas_session", "value": alice.cookie, "url": address}])
+        context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page = context.new_page()
+        page.goto("/account/tokens")
+        page.get_by_label("Name").fill("nightly pipeline")
+        page.get_by_label("May").select_option("jobs")
+        page.get_by_role("button", name="Make a token").click()
+        token = page.get_by_label("The token").input_value()
+        assert token.startswith("gas_")
+        found = []
+        for path in ("", "/account/", "/plan/", "/account/tokens"):
+            if path:
+                page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 375
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                results = Axe().run(page, options=RULES)
+                found += [results.generate_report()] if results.violations_count else []
+        assert found == []
+        page.get_by_role("button", name="Revoke nightly pipeline").click()
+        expect(page.get_by_text("No program acts for you")).to_be_visible()
+        page.goto("/plan/")
+        page.get_by_role("button", name="Upgrade to premium").click()
+        expect(page.get_by_role("heading", name="Pay for premium")).to_be_visible()
+        assert page.url.startswith(f"{stripe.url}/pay/")
+        context.close()
     assert complaints == []

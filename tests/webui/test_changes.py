@@ -32,7 +32,12 @@ def old(jobs: Jobs, tmp_path: Path) -> Job:
 @pytest.fixture
 def new(services: Services, jobs: Jobs, old: Job, tmp_path: Path) -> Job:
     """The same input, annotated again."""
-    job = jobs.pending(ALICE)
+    return annotated_again(services, jobs, old, tmp_path)
+
+
+def annotated_again(services: Services, jobs: Jobs, old: Job, folder: Path) -> Job:
+    """Another job of Alice's on the input of this one, whose result differs as ``COUNTS`` says."""
+    job = jobs.pending(ALICE, name=old.input_file_name)
     services.jobs._table.update(
         job.job_id,
         update="SET origin_job_id = :old, previous_job_id = :old, changes = :changes",
@@ -40,7 +45,7 @@ def new(services: Services, jobs: Jobs, old: Job, tmp_path: Path) -> Job:
         values={":old": old.job_id, ":changes": COUNTS, ":user": ALICE},
     )
     services.jobs.start(job.job_id, "0001")
-    return jobs.finish(job, files={Output.DIGEST: made_digest(tmp_path / "after", *AFTER).read_bytes()})
+    return jobs.finish(job, files={Output.DIGEST: made_digest(folder / "after", *AFTER).read_bytes()})
 
 
 def test_the_page_shows_what_changed(alice: Browser, new: Job, old: Job) -> None:

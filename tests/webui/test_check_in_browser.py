@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import gzip
-import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pysam.bcftools
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page
 
 from gas.annotation import Limits, annotate, refusals
 from gas.annotation.check import Check, lines_of
@@ -66,23 +66,20 @@ Says = Callable[[list[tuple[str, bytes]]], list[str]]
 
 
 @pytest.fixture(scope="module")
-def page(chromium: str) -> Iterator[Page]:
+def page(chrome: Chromium) -> Iterator[Page]:
     """A page that has nothing but the site's scripts."""
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--disable-gpu", *sandbox])
-        page = browser.new_page()
-        page.route(
-            f"{ORIGIN}/**",
-            lambda route: (
-                route.fulfill(path=STATIC / route.request.url.rpartition("/")[2])
-                if route.request.url.endswith(".js")
-                else route.fulfill(body="", content_type="text/html")
-            ),
-        )
-        page.goto(ORIGIN)
-        yield page
-        browser.close()
+    page = chrome.new_page()
+    page.route(
+        f"{ORIGIN}/**",
+        lambda route: (
+            route.fulfill(path=STATIC / route.request.url.rpartition("/")[2])
+            if route.request.url.endswith(".js")
+            else route.fulfill(body="", content_type="text/html")
+        ),
+    )
+    page.goto(ORIGIN)
+    yield page
+    page.close()
 
 
 @pytest.fixture

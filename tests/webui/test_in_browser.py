@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from flask import Flask
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, Route, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Page, Route, expect
 
 from gas.services import Services
-from tests.conftest import free_ports
-from tests.webui.conftest import ALICE, Browser, FakeAirflow, Jobs
+from tests.webui.conftest import ALICE, PATIENCE_MS, Browser, FakeAirflow, Jobs
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_MS = 20_000
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 VCF = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-
-
-@pytest.fixture(scope="module")
-def chrome(chromium: str) -> Iterator[Chromium]:
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--disable-gpu", *sandbox])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -45,26 +29,19 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(app: Flask, alice: Browser, chrome: Chromium, services: Services, complaints: list[str]) -> Iterator[Page]:
+def page(served: str, alice: Browser, chrome: Chromium, services: Services, complaints: list[str]) -> Iterator[Page]:
     """A page of Alice's, who is signed in."""
-    port = free_ports()
-    rule = {"AllowedOrigins": [f"http://localhost:{port}"], "AllowedMethods": ["POST"], "AllowedHeaders": ["*"]}
+    rule = {"AllowedOrigins": [served], "AllowedMethods": ["POST"], "AllowedHeaders": ["*"]}
     services.objects._aws.s3.put_bucket_cors(
         Bucket=services.settings.inputs_bucket, CORSConfiguration={"CORSRules": [rule]}
     )
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    context = chrome.new_context(base_url=f"http://localhost:{port}", locale="en-GB")
+    context = chrome.new_context(base_url=served, locale="en-GB")
     context.set_default_timeout(PATIENCE_MS)
-    context.add_cookies([{"name": "gas_session", "value": alice.cookie, "url": f"http://localhost:{port}"}])
+    context.add_cookies([{"name": "gas_session", "value": alice.cookie, "url": served}])
     context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     yield context.new_page()
     context.close()
-    server.shutdown()
-    server.server_close()
-    thread.join()
     assert complaints == []
 
 

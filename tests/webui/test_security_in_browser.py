@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 import random
 import re
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,23 +15,20 @@ from urllib.parse import quote, urlsplit
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Request, expect
 from sqlalchemy import text
-from werkzeug.serving import make_server
 
 from gas.annotation.engine import annotate
 from gas.errors import InputError
 from gas.job import Job, Output, Progress
 from gas.references import NewSource, Reference, ReferenceStore
 from gas.services import Services
-from tests.conftest import free_ports
-from tests.webui.conftest import ALICE, OPERATOR, Browser, Jobs
+from tests.webui.conftest import ALICE, OPERATOR, PATIENCE_MS, Browser, Jobs
 from webui import share_links
 from webui.access import is_page
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_MS = 20_000
 #: Runs where it becomes an element. ``ran`` is what the test listens for.
 IMAGE = "<img/src=x/onerror=ran()>"
 DRAWING = "<svg/onload=ran()>"
@@ -147,39 +142,21 @@ class Watched:
         return self.page.locator("body").inner_text()
 
 
-@pytest.fixture(scope="module")
-def chrome(chromium: str) -> Iterator[Chromium]:
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--disable-gpu", *sandbox])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def watch(app: Flask, chrome: Chromium) -> Iterator[Callable[..., Watched]]:
+def watch(served: str, chrome: Chromium) -> Iterator[Callable[..., Watched]]:
     """A watched browser, signed in by a cookie."""
-    port = free_ports()
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     contexts: list[BrowserContext] = []
 
     def opened(cookie: str | None = None, **options: Any) -> Watched:
-        url = f"http://localhost:{port}"
-        contexts.append(chrome.new_context(base_url=url, locale="en-GB", **options))
+        contexts.append(chrome.new_context(base_url=served, locale="en-GB", **options))
         contexts[-1].set_default_timeout(PATIENCE_MS)
         if cookie:
-            contexts[-1].add_cookies([{"name": "gas_session", "value": cookie, "url": url}])
-        return Watched(contexts[-1], url)
+            contexts[-1].add_cookies([{"name": "gas_session", "value": cookie, "url": served}])
+        return Watched(contexts[-1], served)
 
     yield opened
     for context in contexts:
         context.close()
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 #: Pages that lead away at once.

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from flask import Flask
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import BrowserContext, Page, expect
 
 from gas.job import Job, Output
 from gas.services import Services
-from tests.conftest import free_ports
 from tests.digests import made_digest
-from tests.webui.conftest import ALICE, Browser, Jobs
-from tests.webui.test_changes import AFTER, BEFORE, COUNTS
+from tests.webui.conftest import ALICE, PATIENCE_MS, Browser, Jobs
+from tests.webui.test_changes import BEFORE, annotated_again
 from tests.webui.test_storage import archived
 from webui import changes
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_MS = 20_000
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 #: As long as names of files get, and nowhere to break.
 LONG = f"{'cohort_of_many_samples_' * 8}.vcf.gz"
 VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 Opens = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def chrome(chromium: str) -> Iterator[Chromium]:
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--disable-gpu", *sandbox])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -52,21 +36,16 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def opens(app: Flask, chrome: Chromium, complaints: list[str]) -> Iterator[Opens]:
+def opens(served: str, chrome: Chromium, complaints: list[str]) -> Iterator[Opens]:
     """Opens a page, of the person that is signed in with a browser if one is given."""
-    port = free_ports()
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     contexts: list[BrowserContext] = []
-    url = f"http://localhost:{port}"
 
     def opened(person: Browser | None = None, **options: Any) -> Page:
-        context = chrome.new_context(base_url=url, locale="en-GB", **options)
+        context = chrome.new_context(base_url=served, locale="en-GB", **options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
         if person:
-            context.add_cookies([{"name": "gas_session", "value": person.cookie, "url": url}])
+            context.add_cookies([{"name": "gas_session", "value": person.cookie, "url": served}])
         context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         return context.new_page()
@@ -74,9 +53,6 @@ def opens(app: Flask, chrome: Chromium, complaints: list[str]) -> Iterator[Opens
     yield opened
     for context in contexts:
         context.close()
-    server.shutdown()
-    server.server_close()
-    thread.join()
     assert complaints == []
 
 
@@ -201,19 +177,10 @@ def test_consequences_are_suggested(opens: Opens, alice: Browser, jobs: Jobs) ->
 
 
 @pytest.fixture
-def annotated_again(services: Services, jobs: Jobs, tmp_path: Path) -> Job:
+def again(services: Services, jobs: Jobs, tmp_path: Path) -> Job:
     """A job of Alice's with a page of what changed, its input's name as long as they get."""
-    old, new = (made_digest(tmp_path / name, *rows).read_bytes() for name, rows in (("old", BEFORE), ("new", AFTER)))
-    before = jobs.done(ALICE, name=LONG, files={Output.DIGEST: old})
-    job = jobs.pending(ALICE, name=LONG)
-    services.jobs._table.update(
-        job.job_id,
-        update="SET origin_job_id = :old, previous_job_id = :old, changes = :changes",
-        condition="user_id = :user",
-        values={":old": before.job_id, ":changes": COUNTS, ":user": ALICE},
-    )
-    services.jobs.start(job.job_id, "0001")
-    return jobs.finish(job, files={Output.DIGEST: new})
+    old = made_digest(tmp_path / "old", *BEFORE).read_bytes()
+    return annotated_again(services, jobs, jobs.done(ALICE, name=LONG, files={Output.DIGEST: old}), tmp_path)
 
 
 def broken_rules(page: Page) -> str:
@@ -228,7 +195,7 @@ def test_pages_in_rare_states_keep_the_rules_of_wcag_2_1_aa(
     operator: Browser,
     jobs: Jobs,
     services: Services,
-    annotated_again: Job,
+    again: Job,
     complaints: list[str],
     monkeypatch: pytest.MonkeyPatch,
     width: int,
@@ -245,7 +212,7 @@ def test_pages_in_rare_states_keep_the_rules_of_wcag_2_1_aa(
         (operators, "/jobs/", "No jobs yet"),
         (hers, f"/jobs/{cancelled.job_id}", "Cancelled"),
         (hers, f"/jobs/{stored.job_id}", "archive"),
-        (hers, f"/jobs/{annotated_again.job_id}/changes", "Pathogenic"),
+        (hers, f"/jobs/{again.job_id}/changes", "Pathogenic"),
         (operators, "/users/list/", "Alice"),
         (hers, "/jobs/?from=yesterday", "From must be a day"),
     ):
@@ -257,7 +224,7 @@ def test_pages_in_rare_states_keep_the_rules_of_wcag_2_1_aa(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(changes, "owned_job", broken)
-    hers.goto(f"/jobs/{annotated_again.job_id}/changes")
+    hers.goto(f"/jobs/{again.job_id}/changes")
     expect(hers.get_by_role("heading", level=1)).to_have_text("Something went wrong on our side")
     found["500"] = broken_rules(hers)
     assert {path: report for path, report in found.items() if report} == {}
@@ -266,7 +233,7 @@ def test_pages_in_rare_states_keep_the_rules_of_wcag_2_1_aa(
 
 
 def test_no_page_is_wider_than_a_phone(
-    opens: Opens, alice: Browser, operator: Browser, jobs: Jobs, services: Services, annotated_again: Job
+    opens: Opens, alice: Browser, operator: Browser, jobs: Jobs, services: Services, again: Job
 ) -> None:
     """At 390 CSS pixels no page scrolls sideways, however long the name of a file."""
     result, running = jobs.annotated(ALICE, name=LONG), jobs.running(ALICE, name=LONG)
@@ -288,7 +255,7 @@ def test_no_page_is_wider_than_a_phone(
                 f"/jobs/{failed.job_id}",
                 f"/jobs/{result.job_id}/delete",
                 f"/jobs/{result.job_id}/genome",
-                f"/jobs/{annotated_again.job_id}/changes",
+                f"/jobs/{again.job_id}/changes",
                 "/account/notices",
             ),
         ),

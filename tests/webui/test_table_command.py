@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from typer.testing import CliRunner, Result
-from werkzeug.serving import make_server
 
 from gas.cli import build_app
 from gas.client import Client
@@ -20,18 +18,6 @@ from gas.job import Job
 from tests.webui.conftest import ALICE, Browser, Jobs
 from tests.webui.test_command_line import code_of, exchange
 from webui import explore_api
-
-
-@pytest.fixture
-def server(app: Flask) -> Iterator[str]:
-    """The address of the web app."""
-    serving = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=serving.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{serving.server_port}"
-    serving.shutdown()
-    thread.join()
-    serving.server_close()
 
 
 @pytest.fixture
@@ -61,8 +47,8 @@ class Gas:
 
 
 @pytest.fixture
-def gas(server: str, token: str, job: Job) -> Gas:
-    return Gas(server, token, job)
+def gas(served: str, token: str, job: Job) -> Gas:
+    return Gas(served, token, job)
 
 
 S_AND_BAD = ("--filter", "gene=S", "-f", "impact in HIGH,MODERATE")
@@ -156,7 +142,7 @@ def test_a_file_that_breaks_off_is_not_kept(gas: Gas, tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_anothers_job_is_no_job(server: str, token: str) -> None:
+def test_anothers_job_is_no_job(served: str, token: str) -> None:
     """As everywhere."""
-    with Client(server, token=token) as client, pytest.raises(NotFound):
+    with Client(served, token=token) as client, pytest.raises(NotFound):
         client.table("0" * 8 + "-0000-4000-8000-" + "0" * 12)
