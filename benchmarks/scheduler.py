@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from jobs import told, until
@@ -94,13 +94,11 @@ def listening() -> Iterator[Loops]:
             thread.join()
 
 
-@contextmanager
-def told_to(loops: Loops) -> Iterator[LiveStack]:
+def told_to(loops: Loops) -> AbstractContextManager[LiveStack]:
     """A stack whose figures go there."""
     statsd = {"GAS_STATSD_ON": "True", "GAS_STATSD_HOST": "127.0.0.1", "GAS_STATSD_PORT": str(loops.port)}
     day = {"GAS_ARCHIVE_INTERVAL": str(INTERVAL_S)}
-    with live_stack(delay_s=DAY_S, retrieval_s=FOREVER_S, **statsd, **day) as stack:
-        yield stack
+    return live_stack(delay_s=DAY_S, retrieval_s=FOREVER_S, **statsd, **day)
 
 
 def in_archive(stack: LiveStack, count: int) -> None:
