@@ -70,11 +70,11 @@ def test_up_again_is_fine(stack: Stack) -> None:
 
 def test_everything_listens_on_loopback_alone(stack: Stack) -> None:
     """No process of the stack can be reached from another machine."""
+    pids = {process.pid for process in _members(stack)}
     listening = [
         connection.laddr.ip
-        for process in _members(stack)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
+        for connection in psutil.net_connections("inet")  # all at once: a task's process may end meanwhile
+        if connection.pid in pids and connection.status == psutil.CONN_LISTEN
     ]
     assert len(listening) >= STACK_PORTS
     assert set(listening) == {"127.0.0.1"}
